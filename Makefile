@@ -1,0 +1,56 @@
+# The only list of commands. Each makes .venv and installs when needed: nothing to do first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+# Set by CI to a lock file; empty means the ranges of pyproject.toml.
+CONSTRAINTS ?=
+PIP_CONSTRAINTS = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit check fix bench sync lab clean
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "acns-chaos needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet $(PIP_CONSTRAINTS) --editable '.[lab]' --group dev
+	@touch $@
+
+demo: $(READY) ## break the storefront's policy in the lab, watch, restore, report
+	@mkdir -p out
+	@ACNS_CHAOS_CLUSTER=lab $(CHAOS) run --journal-path out/journal.json experiments/storefront-ingress.json
+	@$(BIN)/acns-chaos outcome out/journal.json
+
+test: $(READY) ## every test of a development machine
+	$(BIN)/python -m pytest
+
+unit: $(READY) ## the tests that start no process: run on every save
+	$(BIN)/python -m pytest -q tests/policy tests/unit
+
+check: $(READY) ## formatting, lint, layers, types, copies in step
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python -m acns_chaos.cli sync --check
+
+fix: $(READY) ## format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## the budgets, measured
+	$(BIN)/python -m tests.bench
+
+sync: $(READY) ## copy the claims of probes/ into experiments/, refresh the README's tables
+	$(BIN)/python -m acns_chaos.cli sync
+
+lab: $(READY) ## start the lab in the foreground and say how to point kubectl at it
+	@$(BIN)/acns-chaos lab
+
+clean: ## remove what make made
+	rm -rf $(VENV) out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,69 @@
+"""The command `acns-chaos`: one module per sub-command, each imported only when it is called.
+
+A sub-command is a click command in a module of its own and one entry in `COMMANDS`. It prints with
+`show`, raises `AcnsChaosError` for bad input, and keeps clients that are slow to import inside
+its function.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from acns_chaos import __version__
+from acns_chaos.errors import AcnsChaosError
+
+__all__ = ["COMMANDS", "Failure", "LazyGroup", "main", "show"]
+
+# Name -> "module:function".
+COMMANDS: dict[str, str] = {
+    "lab": "acns_chaos.cli.lab:lab",
+    "operators": "acns_chaos.cli.operators:operators",
+    "outcome": "acns_chaos.cli.outcome:outcome",
+    "report": "acns_chaos.cli.report:report",
+    "sync": "acns_chaos.cli.sync:sync",
+}
+
+
+class Failure(click.ClickException):
+    """An error of ours as click shows it: "Error: <sentence>" on stderr, exit code 2."""
+
+    exit_code = 2
+
+
+class LazyGroup(click.Group):
+    """A group that imports a sub-command when it is asked for, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all sub-commands, sorted."""
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one sub-command; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, function = COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), function)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]} is no click command")
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the sub-command; an error of ours is one sentence, never a traceback."""
+        try:
+            return super().invoke(ctx)
+        except AcnsChaosError as error:
+            raise Failure(str(error)) from error
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(__version__, prog_name="acns-chaos")
+def main() -> None:
+    """Break a network policy on purpose, and prove that someone notices and all comes back."""
+
+
+def show(text: str) -> None:
+    """Print to stdout; what the terminal's encoding lacks is shown as an escape."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,98 @@
+"""`acns-chaos sync`: experiments carry copies of claims, because the host has no include.
+
+A claim lives once, in `probes/`; every experiment that uses it holds a copy in its hypothesis.
+Copies are found by the probe's name.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from acns_chaos.errors import AcnsChaosError
+
+__all__ = ["sync"]
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when something differs.")
+@click.option("--root", default=".", help="Folder that holds probes/, experiments/ and README.md.")
+def sync(check: bool, root: str) -> None:
+    """Copy the claims of probes/ into experiments/, and refresh the README's tables."""
+    base = Path(root)
+    claims = _claims(base / "probes")
+    changed = [
+        path
+        for path in sorted((base / "experiments").glob("*.json"))
+        if _write(path, _with_claims(_load(path), claims), check)
+    ]
+    readme = base / "README.md"
+    if readme.exists() and _tables(readme, base, check):
+        changed.append(readme)
+    for path in changed:
+        click.echo(f"{'differs' if check else 'written'}: {path}")
+    if check and changed:
+        raise AcnsChaosError(f"{len(changed)} files are out of step with probes/: run `make sync`.")
+    if not changed:
+        click.echo(f"{len(claims)} claims in step")
+
+
+def _claims(folder: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.glob("*.json")):
+        for probe in _load(path)["steady-state-hypothesis"]["probes"]:
+            if probe["name"] in found:
+                raise AcnsChaosError(f"Two claims in {folder} are named {probe['name']!r}.")
+            found[probe["name"]] = probe
+    return found
+
+
+def _with_claims(experiment: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+    hypothesis = experiment.get("steady-state-hypothesis")
+    if hypothesis:
+        hypothesis["probes"] = [
+            claims.get(probe["name"], probe) for probe in hypothesis.get("probes", [])
+        ]
+    return experiment
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise AcnsChaosError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise AcnsChaosError(f"{path} holds no experiment.")
+    return found
+
+
+def _write(path: Path, document: dict[str, Any], check: bool) -> bool:
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if path.read_text("utf-8") == text:
+        return False
+    if not check:
+        path.write_text(text, "utf-8")
+    return True
+
+
+def _tables(readme: Path, base: Path, check: bool) -> bool:
+    before = after = readme.read_text("utf-8")
+    for name, folder in (("experiments", "experiments"), ("claims", "probes")):
+        start, end = f"<!-- {name}:start -->\n", f"<!-- {name}:end -->"
+        head, found, rest = after.partition(start)
+        _, closed, tail = rest.partition(end)
+        if found and closed:
+            after = head + start + _rows(base / folder) + end + tail
+    if after != before and not check:
+        readme.write_text(after, "utf-8")
+    return after != before
+
+
+def _rows(folder: Path) -> str:
+    lines = ["| file | asks |", "|---|---|"]
+    lines += [
+        f"| `{folder.name}/{path.name}` | {_load(path)['title']} |"
+        for path in sorted(folder.glob("*.json"))
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,79 @@
+"""What is live, as the policy engine wants it: endpoints, policies, services, namespaces."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.policies import Policies
+from acns_chaos.policy import Endpoint, Engine, Flow
+
+__all__ = ["Inventory", "flow_text", "take_inventory", "workload_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """A cluster's pods and policies at one moment.
+
+    Attributes:
+        pods: one endpoint per running pod that Cilium manages (host-network pods are the host's).
+        policies: every policy object, raw.
+        services: every Service, raw.
+        engine: the verdict engine over all of it.
+    """
+
+    pods: tuple[Endpoint, ...]
+    policies: tuple[dict[str, Any], ...]
+    services: tuple[dict[str, Any], ...]
+    engine: Engine
+
+
+def take_inventory(api: Api) -> Inventory:
+    """Read everything a verdict depends on.
+
+    Raises:
+        ApiError: one of the lists cannot be read.
+    """
+    namespaces = {str(one["metadata"]["name"]): one for one in _list(api, "/api/v1/namespaces")}
+    pods = tuple(
+        Endpoint.from_pod(pod, namespaces.get(str(pod["metadata"]["namespace"]), {}))
+        for pod in _list(api, "/api/v1/pods")
+        if pod.get("status", {}).get("phase") == "Running"
+        and not pod.get("spec", {}).get("hostNetwork")
+    )
+    services = tuple(_list(api, "/api/v1/services"))
+    policies = tuple(Policies(api).all())
+    engine = Engine(
+        policies,
+        namespaces={
+            name: dict(one["metadata"].get("labels") or {}) for name, one in namespaces.items()
+        },
+        endpoints=pods,
+        services=services,
+    )
+    return Inventory(pods, policies, services, engine)
+
+
+def _list(api: Api, path: str) -> list[dict[str, Any]]:
+    return list(api.get(path).get("items", []))
+
+
+def workload_of(endpoint: Endpoint) -> str:
+    """Name an endpoint's workload as `namespace/name`, or the entity it is.
+
+    The workshop's shop, like most, labels pods `app`; the pod's own name serves where nothing
+    names the workload.
+    """
+    labels = dict(label.split("=", 1) for label in endpoint.labels if "=" in label)
+    namespace = labels.get("k8s:io.kubernetes.pod.namespace", "")
+    if not namespace:
+        return endpoint.name
+    for key in ("k8s:app.kubernetes.io/name", "k8s:app", "k8s:k8s-app"):
+        if labels.get(key):
+            return f"{namespace}/{labels[key]}"
+    return endpoint.name
+
+
+def flow_text(flow: Flow) -> str:
+    """Write a flow as people read it: `world -> pets/store-front:8080/TCP`."""
+    source, destination = workload_of(flow.source), workload_of(flow.destination)
+    return f"{source} -> {destination}:{flow.port}/{flow.protocol}"

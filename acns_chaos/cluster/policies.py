@@ -1,0 +1,160 @@
+"""Policies in the cluster: read, compare, replace. Raw JSON both ways, PUT only.
+
+Nothing but PUT gives exact contents: `kubectl apply`, merge patch and server-side apply *merge*
+(reference captures, "Replacing a policy").
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from acns_chaos.cluster.kube import Api
+from acns_chaos.errors import NotFound, PolicyError
+
+__all__ = ["Policies", "PolicyRef", "content", "content_hash", "policy_ref"]
+
+KINDS = {
+    "CiliumNetworkPolicy": ("cilium.io/v2", "ciliumnetworkpolicies", True),
+    "CiliumClusterwideNetworkPolicy": ("cilium.io/v2", "ciliumclusterwidenetworkpolicies", False),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """Names one policy object; namespace is "" for a clusterwide one."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    def as_json(self) -> dict[str, str]:
+        """Return the journal's form."""
+        return {"kind": self.kind, "namespace": self.namespace, "name": self.name}
+
+    @property
+    def collection(self) -> str:
+        """Path of the collection the object lives in."""
+        version, plural, namespaced = KINDS[self.kind]
+        scope = f"/namespaces/{self.namespace}" if namespaced else ""
+        return f"/apis/{version}{scope}/{plural}"
+
+    @property
+    def path(self) -> str:
+        """Path of the object."""
+        return f"{self.collection}/{self.name}"
+
+
+def policy_ref(kind: str, namespace: str, name: str) -> PolicyRef:
+    """Name a policy.
+
+    Raises:
+        PolicyError: the kind is none we know.
+    """
+    if kind not in KINDS:
+        raise PolicyError(f"{kind!r} is not a policy kind: use one of {', '.join(KINDS)}.")
+    return PolicyRef(kind, namespace if KINDS[kind][2] else "", name)
+
+
+def content(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a person wrote of *policy*: spec, specs, labels and annotations.
+
+    Never status, managedFields, uid, resourceVersion or generation: the server owns those.
+    """
+    metadata = policy.get("metadata") or {}
+    kept: dict[str, Any] = {key: policy[key] for key in ("spec", "specs") if key in policy}
+    for key in ("labels", "annotations"):
+        if metadata.get(key):
+            kept[key] = metadata[key]
+    return kept
+
+
+def content_hash(policy: Mapping[str, Any]) -> str:
+    """Return the sha256 of `content` as canonical JSON; `[]` and absent differ."""
+    text = json.dumps(content(policy), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Policies:
+    """The policies of one cluster."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def get(self, ref: PolicyRef) -> dict[str, Any]:
+        """Read one policy.
+
+        Raises:
+            NotFound: it does not exist; the sentence names what does.
+            ApiError: anything else.
+        """
+        try:
+            return self.api.get(ref.path)
+        except NotFound as error:
+            raise NotFound(self._missing(ref), 404) from error
+
+    def _missing(self, ref: PolicyRef) -> str:
+        if ref.namespace:
+            try:
+                self.api.get(f"/api/v1/namespaces/{ref.namespace}")
+            except NotFound:
+                return f"Namespace {ref.namespace!r} does not exist at {self.api.server}."
+        names = ", ".join(self.names(ref)) or "none"
+        where = f"namespace {ref.namespace!r}" if ref.namespace else "the cluster"
+        return f"There is no {ref.kind} {ref.name!r} in {where}: it has {names}."
+
+    def names(self, ref: PolicyRef) -> list[str]:
+        """List the names of the policies beside *ref*."""
+        items = self.api.get(ref.collection).get("items", [])
+        return sorted(str(one["metadata"]["name"]) for one in items)
+
+    def all(self) -> list[dict[str, Any]]:
+        """List every policy of every kind, each with its kind and apiVersion filled in.
+
+        Raises:
+            ApiError: a kind cannot be listed; a missing CRD counts as an empty list.
+        """
+        found: list[dict[str, Any]] = []
+        for kind, (version, plural, _) in KINDS.items():
+            try:
+                items = self.api.get(f"/apis/{version}/{plural}").get("items", [])
+            except NotFound:
+                continue
+            # Items of a list carry neither kind nor apiVersion.
+            found += [{"apiVersion": version, "kind": kind, **one} for one in items]
+        return found
+
+    def replace(self, policy: Mapping[str, Any], dry_run: bool = False) -> dict[str, Any]:
+        """PUT *policy*, which carries the resourceVersion it was read with.
+
+        Args:
+            policy: the whole object.
+            dry_run: only ask the server whether it would accept it.
+
+        Returns:
+            The object as stored (or as it would be).
+
+        Raises:
+            Conflict: somebody changed it meanwhile; nothing was written.
+            ApiError: the server refuses it; nothing was written.
+        """
+        return self.api.put(self._ref(policy).path, policy, _query(dry_run))
+
+    def create(self, policy: Mapping[str, Any]) -> dict[str, Any]:
+        """POST *policy*; errors as `replace`."""
+        return self.api.post(self._ref(policy).collection, policy, _query(False))
+
+    @staticmethod
+    def _ref(policy: Mapping[str, Any]) -> PolicyRef:
+        metadata = policy["metadata"]
+        return policy_ref(str(policy["kind"]), metadata.get("namespace", ""), metadata["name"])
+
+
+def _query(dry_run: bool) -> dict[str, str]:
+    query = {"fieldManager": "acns-chaos"}
+    return {**query, "dryRun": "All"} if dry_run else query

@@ -1,0 +1,5 @@
+"""What surrounds a run: `guard` (target, safety net, outcome) and `lab` (the stand-in cluster).
+
+The host looks hooks up by name, calls them with the arguments they declare, swallows what they
+raise (all but InterruptExecution), and may call one twice: each is idempotent.
+"""

@@ -1,0 +1,270 @@
+"""The `guard` control: resolve the target once, keep the run honest, restore whatever is left.
+
+Without it no activity of this package runs. It resolves and records the target before anything
+else, stops the run when an action failed, plays the last safety net after the rollbacks, and
+writes the run's outcome, signed, into the journal. The exit code of `chaos run` follows it.
+
+```json
+"controls": [
+  {"name": "guard", "provider": {"type": "python", "module": "acns_chaos.controls.guard"}},
+  {"name": "lab", "provider": {"type": "python", "module": "acns_chaos.controls.lab"}}
+]
+```
+"""
+
+import logging
+import os
+from typing import Any, ClassVar
+
+from chaoslib import __version__ as lib_version
+from chaoslib.exceptions import InterruptExecution
+from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Secrets
+
+import acns_chaos
+from acns_chaos.cluster.isolation import Isolation
+from acns_chaos.cluster.target import choose, connect, describe
+from acns_chaos.controls import lab
+from acns_chaos.controls.signals import ignored_signals
+from acns_chaos.errors import AcnsChaosError, RestoreFailed, TargetError
+from acns_chaos.evidence import Outcome, derive, sign
+from acns_chaos.faults.ledger import outstanding
+from acns_chaos.faults.recording import recorded_hashes
+from acns_chaos.faults.restore import restore_all
+from acns_chaos.faults.runcontext import RunContext, arm, disarm, new_run_id, refuse
+
+__all__ = [
+    "after_activity_control",
+    "after_experiment_control",
+    "after_rollback_control",
+    "before_experiment_control",
+    "before_rollback_control",
+    "cleanup_control",
+    "configure_control",
+]
+
+logger = logging.getLogger("chaostoolkit")
+INJECT = "inject_fault"
+# The word on the timeline for the first confirmed reading of each role.
+EVENTS = {
+    "witnesses": "first-failed-request",
+    "detectors": "noticed",
+    "explanations": "explained",
+}
+
+
+class _State:
+    """What the guard knows about the one run of this process."""
+
+    run: RunContext | None = None
+    refused: str = ""
+    isolation: Isolation | None = None
+    roles: ClassVar[dict[str, str]] = {}
+    rolling_back: bool = False
+
+
+def configure_control(experiment: Experiment) -> None:
+    """Forget an earlier run of this process; the host may run several experiments in one."""
+    _end()
+    _State.refused = ""
+    _State.rolling_back = False
+
+
+def before_experiment_control(
+    context: Experiment,
+    configuration: Configuration = None,
+    secrets: Secrets = None,
+) -> None:
+    """Resolve the target, record what is there, and arm the activities; or let nothing run.
+
+    Args:
+        context: the experiment.
+        configuration: `namespace` and `storefront_service` are read from it.
+        secrets: unused.
+    """
+    if _State.run is not None:
+        return
+    try:
+        _arm(context, configuration or {})
+    except AcnsChaosError as error:
+        _State.refused = str(error)
+        refuse(str(error))
+        # Raised here nothing runs and the exit code is 1, on both host versions.
+        raise InterruptExecution(str(error)) from error
+
+
+def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
+    choice = choose(os.environ)
+    if choice.kind == "lab":
+        _require_lab(experiment)
+    api, name = connect(choice, lab.kubeconfig())
+    target = describe(api, name, str(configuration.get("namespace", "pets")))
+    if choice.kind == "lab" and target.kind != "lab":
+        raise TargetError(
+            f"The lab is meant, but the server at {target.server} says it is not one: nothing runs."
+        )
+    run = RunContext(
+        run=new_run_id(),
+        target=target,
+        api=api,
+        environ=dict(os.environ),
+        recorded={},
+        storefront=str(configuration.get("storefront_service", "store-front")),
+    )
+    _State.run = run
+    _State.roles = _roles(experiment)
+    if _injects(experiment):
+        run.require_changes_allowed()
+    run.recorded = recorded_hashes(run.policies.all())
+    _State.isolation = Isolation(api, name)
+    arm(run)
+    logger.info(
+        f"Target: {target.kind} {target.context} at {target.server}, namespace {target.namespace}, "
+        f"Cilium {target.cilium_version or 'unknown'}"
+    )
+
+
+def _require_lab(experiment: Experiment) -> None:
+    """Refuse a lab that did not start, or that would be gone before the safety net is played."""
+    if lab.trouble:
+        raise TargetError(lab.trouble)
+    modules = [one.get("provider", {}).get("module") for one in experiment.get("controls", [])]
+    if lab.__name__ in modules and modules.index(lab.__name__) < modules.index(__name__):
+        raise TargetError(
+            "The lab control stands before the guard, so it would end the lab before the guard "
+            "has restored: list the guard first."
+        )
+
+
+def after_activity_control(context: Activity, state: Run = None) -> None:
+    """Stop the run when an action failed, or when the host swallowed its own interruption.
+
+    Args:
+        context: the activity.
+        state: its run.
+    """
+    if not isinstance(state, dict):
+        return
+    _show(context, state.get("output"))
+    if _State.rolling_back:
+        return
+    trace = "".join(state.get("exception") or [])
+    # Lib 1.44 takes a SIGTERM during a Python activity for a failure of that activity.
+    if "InterruptExecution" in trace:
+        raise InterruptExecution("SIGTERM signal received")
+    if context.get("type") == "action" and state.get("status") == "failed":
+        raise InterruptExecution(f"Action '{context.get('name')}' failed: the run stops here.")
+
+
+def _show(activity: Activity, output: Any) -> None:
+    """Put a reading on the timeline, and before the person at the terminal.
+
+    The host logs what a probe answers at debug level only.
+    """
+    if not (isinstance(output, dict) and "reading" in output and "sentence" in output):
+        return
+    log = logger.info if output.get("met") else logger.warning
+    log(f"  {output['reading']}: {output['sentence']}")
+    role = _State.roles.get(str(activity.get("name")), "")
+    if _State.run is None or output.get("met") is not True or not role:
+        return
+    what = "first-drop" if role == "witnesses" and "count" in output else EVENTS[role]
+    began = (output.get("evidence") or {}).get("began", "")
+    _State.run.note_first(what, output["sentence"], began)
+
+
+def before_rollback_control(context: Experiment) -> None:
+    """Note that whatever is restored from now on, rollbacks restore."""
+    _State.rolling_back = True
+    if _State.run:
+        _State.run.phase = "rollback"
+
+
+def after_rollback_control(context: Experiment) -> None:
+    """Note that the rollbacks are over."""
+    if _State.run:
+        _State.run.phase = "guard"
+
+
+def after_experiment_control(context: Experiment, state: Journal = None) -> None:
+    """Restore what is left, derive the outcome, sign it; `chaos run` then exits 0 only for HELD.
+
+    Args:
+        context: the experiment.
+        state: the live journal, which the host writes after this.
+    """
+    if not isinstance(state, dict) or "acns_chaos" in state:
+        return
+    host = {"status": state.get("status"), "deviated": state.get("deviated"), "lib": lib_version}
+    # Pessimism first: whatever goes wrong below, this run does not pass.
+    state["status"] = "failed"
+    with ignored_signals():
+        _settle()
+        state["acns_chaos"] = _section(host)
+        judgement = derive(state)
+        state["acns_chaos"]["outcome"] = judgement.as_json()
+        if judgement.outcome is Outcome.HELD or host["status"] in ("interrupted", "aborted"):
+            state["status"] = host["status"]
+        sign(state)
+    log = logger.info if judgement.outcome is Outcome.HELD else logger.error
+    log(f"Outcome: {judgement.outcome}: {judgement.sentence}")
+
+
+def cleanup_control() -> None:
+    """Restore what is left, even after the host crashed before the rollbacks; then let go."""
+    with ignored_signals():
+        _settle()
+        _end()
+
+
+def _settle() -> None:
+    """Pay every debt that is still open; a failure is said loudly and stands in the journal."""
+    run = _State.run
+    if run is None or not outstanding(run.ledger):
+        return
+    run.phase = "guard"
+    logger.warning("The run ends with a policy still changed: the guard restores it now.")
+    try:
+        restore_all(run)
+    except RestoreFailed as error:
+        logger.critical(f"NOT RESTORED: {error}")
+
+
+def _end() -> None:
+    disarm()
+    if _State.isolation:
+        _State.isolation.undo()
+    _State.isolation = None
+    _State.run = None
+
+
+def _section(host: dict[str, Any]) -> dict[str, Any]:
+    run = _State.run
+    return {
+        "schema": 1,
+        "version": acns_chaos.__version__,
+        "run": run.run if run else "",
+        "target": run.target.as_json() if run else None,
+        "refused": _State.refused or None,
+        "faults": [debt.as_json() for debt in run.ledger.all()] if run else [],
+        "events": sorted(run.events, key=lambda event: event["at"]) if run else [],
+        "host": host,
+    }
+
+
+def _roles(experiment: Experiment) -> dict[str, str]:
+    """Map the names of activities to the role that the experiment's extension block gives them."""
+    return {
+        str(name): role
+        for extension in experiment.get("extensions") or []
+        if extension.get("name") == "acns-chaos"
+        for role in EVENTS
+        for name in extension.get(role) or []
+    }
+
+
+def _injects(experiment: Experiment) -> bool:
+    return any(
+        activity.get("provider", {}).get("func") == INJECT
+        and activity["provider"].get("module") == "acns_chaos.actions"
+        for activity in experiment.get("method", [])
+    )

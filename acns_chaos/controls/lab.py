@@ -1,0 +1,79 @@
+"""The `lab` control: where no cluster is named, start the stand-in cluster and end it with the run.
+
+List it *after* the guard: the host configures every control before any other hook, so the lab is
+up when the guard looks for its target; and it cleans up in the same order, so the guard's safety
+net still finds the lab alive.
+
+```json
+"controls": [
+  {"name": "guard", "provider": {"type": "python", "module": "acns_chaos.controls.guard"}},
+  {"name": "lab", "provider": {"type": "python", "module": "acns_chaos.controls.lab"}}
+]
+```
+
+A lab that somebody started with `acns-chaos lab` is joined and left running. Nothing of
+`acns_chaos.lab` is imported: it is another process, met at the wire.
+"""
+
+import logging
+import os
+from typing import Any
+
+from chaoslib.types import Experiment
+
+from acns_chaos.cluster.labprocess import LabProcess, join_or_start
+from acns_chaos.cluster.target import choose
+from acns_chaos.errors import TargetError
+
+__all__ = ["cleanup_control", "configure_control"]
+
+logger = logging.getLogger("chaostoolkit")
+
+_running: list[LabProcess] = []
+_saved: dict[str, str | None] = {}
+# Why there is no lab, for the guard to say: what this hook raises, the host hides.
+trouble = ""
+
+
+def configure_control(experiment: Experiment, world: str = "pets") -> None:
+    """Start or join the lab, when the run is meant for it.
+
+    Args:
+        experiment: the experiment about to run.
+        world: name or path of the world to start; a joined lab keeps its own.
+    """
+    global trouble  # noqa: PLW0603 - the host keeps controls as modules, so state lives here
+    trouble = ""
+    try:
+        if choose(os.environ).kind != "lab" or _running:
+            return
+        lab = join_or_start(world, os.environ)
+    except TargetError as error:
+        trouble = str(error)
+        return
+    _running.append(lab)
+    for name, value in lab.environ.items():
+        _saved[name] = os.environ.get(name)
+        os.environ[name] = value
+    logger.info(f"Lab {'joined' if lab.joined else 'started'}: world {lab.world} at {lab.server}")
+
+
+def cleanup_control() -> None:
+    """End the lab this run started, and put the environment back."""
+    while _running:
+        _running.pop().close()
+    for name, value in _saved.items():
+        _put(name, value)
+    _saved.clear()
+
+
+def kubeconfig() -> str:
+    """Return the running lab's kubeconfig, "" when there is none."""
+    return str(_running[0].environ.get("KUBECONFIG", "")) if _running else ""
+
+
+def _put(name: str, value: Any) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -1,0 +1,90 @@
+"""Every error of ours, one tree. A message is one sentence: what was found, where, what to do.
+
+::
+
+    AcnsChaosError
+    ├── TargetError        which cluster is meant cannot be told, or it cannot be reached
+    │   └── TargetRefused  it can, but this run may not touch it
+    ├── NotArmed           an activity was called without the guard control
+    ├── PolicyError        a policy document or an operator cannot be used
+    ├── FaultRefused       a fault was not injected: nothing was written
+    ├── RestoreFailed      an original could not be put back, or not be verified
+    ├── ApiError           the Kubernetes API answered with an error
+    │   ├── NotFound       404
+    │   ├── Conflict       409
+    │   └── Forbidden      401 or 403
+    └── JournalError       a journal cannot be read
+
+Class names appear in journals ("acns_chaos.errors.FaultRefused: ..."), so they are findings.
+"""
+
+__all__ = [
+    "AcnsChaosError",
+    "ApiError",
+    "Conflict",
+    "FaultRefused",
+    "Forbidden",
+    "JournalError",
+    "NotArmed",
+    "NotFound",
+    "PolicyError",
+    "RestoreFailed",
+    "TargetError",
+    "TargetRefused",
+]
+
+
+class AcnsChaosError(Exception):
+    """Anything this package says went wrong."""
+
+
+class TargetError(AcnsChaosError):
+    """Which cluster is meant cannot be told, or it cannot be reached."""
+
+
+class TargetRefused(TargetError):
+    """The cluster is known, but this run may not touch it."""
+
+
+class NotArmed(AcnsChaosError):
+    """An activity was called without the guard control."""
+
+
+class PolicyError(AcnsChaosError):
+    """A policy document or an operator cannot be used."""
+
+
+class FaultRefused(AcnsChaosError):
+    """A fault was not injected; nothing was written."""
+
+
+class RestoreFailed(AcnsChaosError):
+    """An original could not be put back, or not be verified."""
+
+
+class ApiError(AcnsChaosError):
+    """The Kubernetes API answered with an error.
+
+    Attributes:
+        status: the HTTP status code, 0 when there was no answer.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotFound(ApiError):
+    """The object does not exist (404)."""
+
+
+class Conflict(ApiError):
+    """The object changed meanwhile, or exists already (409)."""
+
+
+class Forbidden(ApiError):
+    """The credentials do not allow it (401 or 403)."""
+
+
+class JournalError(AcnsChaosError):
+    """A journal cannot be read."""

@@ -1,0 +1,192 @@
+"""What a journal says as a whole: what was declared, what was played, which faults were made.
+
+Nothing is judged here and nothing raises; `rules` decides what a gap means. The journal's shape:
+Chaos Toolkit's own keys, and the section `acns_chaos` that the guard control adds.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from acns_chaos.evidence.answers import Answer, Run, State
+from acns_chaos.evidence.readings import UNKNOWN
+from acns_chaos.evidence.values import mapping, mappings, moment, sequence, text, word
+
+__all__ = ["SECTION", "Facts", "Fault", "dry_mode", "is_inject", "names", "reference", "rules_of"]
+
+SECTION = "acns_chaos"
+EXTENSION = "acns-chaos"
+INJECT = frozenset({("acns_chaos.actions", "inject_fault")})
+SELECTORS = frozenset({"endpointSelector", "nodeSelector", "podSelector"})
+RESTORERS = frozenset({"method", "rollback", "guard", "others"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of the section, with what became of it.
+
+    Attributes:
+        policy: "namespace/name", or "name" for a cluster-wide policy.
+        debt: why it cannot be said to be restored; "" when it is.
+        gaps: what its record lacks besides.
+    """
+
+    policy: str
+    operator: str
+    submitted: datetime | None
+    realised: datetime | None
+    restored_by: str
+    debt: str
+    gaps: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fault: Mapping[str, Any]) -> "Fault":
+        """Read one entry of `acns_chaos.faults`."""
+        policy, restored = reference(fault.get("policy")), mapping(fault.get("restored"))
+        submitted, by = moment(fault.get("submitted")), text(restored.get("by"))
+        before, stored = rules_of(fault.get("before")), rules_of(fault.get("fault"))
+        realised, verified = moment(fault.get("realised")), moment(restored.get("verified"))
+        checks = {
+            "the policy's name": bool(policy),
+            "the operator": bool(word(fault.get("operator"))),
+            "when it was submitted": submitted is not None,
+            "when it was accepted": moment(fault.get("accepted")) is not None,
+            "how it was seen to be realised": bool(word(fault.get("realised_by"))),
+            "the original": bool(before),
+            "a fault that differs from the original": bool(stored) and stored != before,
+            "who restored it": by in RESTORERS,
+            "when the restore was submitted": by == "others"
+            or moment(restored.get("submitted")) is not None,
+            "times in order": _in_order(submitted, realised) and _in_order(submitted, verified),
+        }
+        return cls(
+            policy or "a policy without a name",
+            text(fault.get("operator")),
+            submitted,
+            realised,
+            by,
+            _debt(fault, restored),
+            tuple(name for name, held in checks.items() if not held),
+        )
+
+
+class Facts:
+    """A journal, read once: sections, activities, readings and faults, each safe to use."""
+
+    def __init__(self, journal: object) -> None:
+        self.journal = mapping(journal)
+        self.section = mapping(self.journal.get(SECTION))
+        self.experiment = mapping(self.journal.get("experiment"))
+        self.target = mapping(self.section.get("target"))
+        self.host = mapping(self.section.get("host"))
+        self.method = mappings(self.experiment.get("method"))
+        self.runs = tuple(Run.of(run) for run in mappings(self.journal.get("run")))
+        self.rollbacks = tuple(Run.of(run) for run in mappings(self.journal.get("rollbacks")))
+        self.faults = tuple(Fault.of(fault) for fault in mappings(self.section.get("faults")))
+        self.hypothesis = mapping(self.experiment.get("steady-state-hypothesis"))
+        self.claims = names(self.hypothesis.get("probes"))
+
+    @cached_property
+    def injects(self) -> int:
+        """How many activities of the method inject a fault."""
+        return sum(1 for activity in self.method if is_inject(activity))
+
+    @property
+    def debts(self) -> tuple[Fault, ...]:
+        """The faults not shown to be restored."""
+        return tuple(fault for fault in self.faults if fault.debt)
+
+    def role(self, role: str) -> tuple[str, ...]:
+        """Return the activities declared as *role*, such as "witnesses", each once."""
+        blocks = [
+            block
+            for block in mappings(self.experiment.get("extensions"))
+            if block.get("name") == EXTENSION
+        ]
+        declared = [text(name) for block in blocks for name in sequence(block.get(role))]
+        return tuple(dict.fromkeys(declared))
+
+    def state(self, phase: str) -> State | None:
+        """Return the hypothesis "before" or "after" the method; None when it was not played."""
+        state = mapping(self.journal.get("steady_states")).get(phase)
+        return State.of(state, self.claims) if isinstance(state, Mapping) else None
+
+    def during(self) -> tuple[State, ...]:
+        """Return the passes of the hypothesis while the method ran."""
+        passes = mappings(mapping(self.journal.get("steady_states")).get("during"))
+        return tuple(State.of(state, self.claims) for state in passes)
+
+    def answers(self, name: str) -> tuple[Answer, ...]:
+        """Return what the activity of that name read in the method, once per time it was played.
+
+        What was read before the first fault was submitted, or what nothing could have
+        contradicted, says nothing about the fault: UNKNOWN.
+        """
+        since = min((f.submitted for f in self.faults if f.submitted), default=None)
+        answers = []
+        for run in self.runs:
+            if run.name != name:
+                continue
+            answer = run.answer
+            if since and run.ended and run.ended < since:
+                answer = Answer(UNKNOWN, None, "it was read before the fault")
+            elif answer.vacuous:
+                answer = Answer(UNKNOWN, None, "any count would have met what it expects")
+            answers.append(answer)
+        return tuple(answers)
+
+
+def names(activities: object) -> tuple[str, ...]:
+    """Return the names of declared activities; a `ref` goes by the name it refers to."""
+    return tuple(text(a.get("ref") or a.get("name")) for a in mappings(activities))
+
+
+def is_inject(activity: Mapping[str, Any]) -> bool:
+    """Whether an activity, as declared or as played, is one of our actions that inject a fault."""
+    provider = mapping(activity.get("provider"))
+    return (text(provider.get("module")), text(provider.get("func"))) in INJECT
+
+
+def reference(policy: object) -> str:
+    """Return "namespace/name" of a policy's reference, "name" when it has no namespace."""
+    given = mapping(policy)
+    name, namespace = word(given.get("name")), word(given.get("namespace"))
+    return f"{namespace}/{name}" if namespace and name else name
+
+
+def rules_of(policy: object) -> dict[str, Any]:
+    """Return a policy's `spec` or `specs` under its name, from an object or from a bare spec."""
+    given = mapping(policy)
+    rules = {key: given[key] for key in ("spec", "specs") if given.get(key)}
+    return rules or ({"spec": given} if not SELECTORS.isdisjoint(given) else {})
+
+
+def dry_mode(value: object) -> str:
+    """Return the host's dry mode as one word, "" for none.
+
+    The host keeps an enum in memory and writes the word; some callers write "Dry.ACTIONS".
+    """
+    if isinstance(value, enum.Enum):
+        value = value.value
+    return "" if value in (None, False, "") else text(value).rpartition(".")[2].lower()
+
+
+def _in_order(first: datetime | None, then: datetime | None) -> bool:
+    return first is None or then is None or first <= then
+
+
+def _debt(fault: Mapping[str, Any], restored: Mapping[str, Any]) -> str:
+    """Say why a fault cannot be said to be restored, "" when it can."""
+    if not restored:
+        return "nothing says that it was put back"
+    if restored.get("problem") not in (None, ""):
+        return text(restored.get("problem")) or "the restore met a problem"
+    if moment(restored.get("verified")) is None:
+        return "the restore was not verified"
+    wanted, found = fault.get("before_sha256"), restored.get("sha256")
+    if not isinstance(wanted, str) or not wanted or wanted != found:
+        return "what is stored now is not shown to equal the original: the hashes differ"
+    return ""

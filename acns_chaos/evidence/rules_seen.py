@@ -1,0 +1,177 @@
+"""Rules 11 to 16: did the fault bite, do the claims hold, did anyone notice, is the record whole?
+
+Each rule takes the facts and returns a judgement, or None when it has nothing against the run.
+An answer that is missing or UNKNOWN is never counted for either side.
+"""
+
+from acns_chaos.evidence.answers import State
+from acns_chaos.evidence.facts import Facts, names
+from acns_chaos.evidence.outcome import Judgement, Outcome
+from acns_chaos.evidence.readings import NAMED, UNKNOWN
+from acns_chaos.evidence.telling import inconclusive, policies, quoted, state_fact, told
+from acns_chaos.evidence.values import text
+
+__all__ = [
+    "detectors",
+    "explanations",
+    "host",
+    "hypothesis",
+    "incomplete",
+    "rollbacks_not_played",
+    "witnesses",
+]
+
+# What the guard always writes. A section without one of these was not finished by it.
+SECTION_KEYS = ("schema", "version", "run", "target", "refused", "faults", "events", "host")
+TARGET_KEYS = ("kind", "context", "server", "uid", "namespace", "cilium_version")
+JOURNAL_KEYS = ("experiment", "steady_states", "run", "rollbacks")
+
+
+def _silent(facts: Facts, role: str, named: tuple[str, ...]) -> Judgement | None:
+    """Say which activity of a role is missing or could not tell."""
+    for name in named:
+        answers = facts.answers(name)
+        if not answers:
+            return inconclusive(facts, f"the {role} {quoted(name)} was never asked")
+        for answer in answers:
+            if answer.state == UNKNOWN:
+                fact = f"the {role} {quoted(name)} could not tell: {answer.sentence.rstrip('.')}"
+                return inconclusive(facts, fact)
+    return None
+
+
+def _against(facts: Facts, named: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the first activity whose reading was not what was expected, and its sentence."""
+    pairs = ((name, answer) for name in named for answer in facts.answers(name))
+    return next(
+        ((name, answer.sentence.rstrip(".")) for name, answer in pairs if answer.met is False), None
+    )
+
+
+def witnesses(facts: Facts) -> Judgement | None:
+    """Rule 11: two witnesses before a statement that the fault bit."""
+    if not facts.faults:
+        return None
+    named = facts.role("witnesses")
+    if len(named) < 2:
+        fact = f"the experiment declares {len(named)} of the two witnesses that a fault needs"
+        return inconclusive(facts, fact, "Declare two witnesses in the experiment's extensions.")
+    if silent := _silent(facts, "witness", named):
+        return silent
+    if against := _against(facts, named):
+        fact = f"the fault had no effect, says the witness {quoted(against[0])}: {against[1]}"
+        advice = "Check that the policy selects the workload and that the fault changes its flows."
+        return told(facts, Outcome.NOT_INJECTED, fact, advice)
+    return None
+
+
+def hypothesis(facts: Facts) -> Judgement | None:
+    """Rule 12: the claims, before and after; with an empty method one pass is the question."""
+    if not facts.claims:
+        fact = "the experiment declares no hypothesis, so nothing was claimed"
+        return inconclusive(facts, fact, "Give the experiment a hypothesis, then run it again.")
+    before, after = facts.state("before"), facts.state("after")
+    if not facts.method:
+        claim = after or before
+        if claim is None:
+            return inconclusive(facts, "the hypothesis was not played")
+        return _deviation(facts, claim, "")
+    if before is None or after is None:
+        phase = "before" if before is None else "after"
+        return inconclusive(facts, f"the hypothesis was not played {phase} the method")
+    for state in facts.during():
+        if wrong := _deviation(facts, state, " during the method"):
+            return wrong
+    if before.met is not True:
+        return inconclusive(facts, state_fact("before", before))
+    return _deviation(facts, after, " after the method")
+
+
+def _deviation(facts: Facts, state: State, when: str) -> Judgement | None:
+    if state.met is True:
+        return None
+    what = f"{quoted(state.probe)}: {state.why.rstrip('.')}"
+    if state.met is None:
+        return inconclusive(
+            facts, f"whether the hypothesis holds{when} could not be told by {what}"
+        )
+    advice = "Treat it as a finding: see what it breaks for customers, and mend it or the claim."
+    return told(facts, Outcome.DEVIATED, f"the hypothesis does not hold{when}, says {what}", advice)
+
+
+def rollbacks_not_played(facts: Facts) -> Judgement | None:
+    """Rule 13: strategy never, or a signal that skips rollbacks."""
+    played = {run.name for run in facts.rollbacks}
+    for name in names(facts.experiment.get("rollbacks")):
+        if name not in played:
+            advice = 'Set runtime.rollbacks.strategy to "always" in the experiment.'
+            return inconclusive(facts, f"the rollback {quoted(name)} was not played", advice)
+    return None
+
+
+def detectors(facts: Facts) -> Judgement | None:
+    """Rule 14: what would have told the team without us."""
+    if not facts.faults:
+        return None
+    named = facts.role("detectors")
+    if not named:
+        fact = "the experiment declares no detector, so nobody was asked to notice"
+        return inconclusive(facts, fact, "Declare a detector in the experiment's extensions.")
+    if silent := _silent(facts, "detector", named):
+        return silent
+    if against := _against(facts, named):
+        fact = f"{policies(facts)} was broken and {quoted(against[0])} stayed silent: {against[1]}"
+        advice = "Add or mend the alert that should have noticed this, then run it again."
+        return told(facts, Outcome.NOT_NOTICED, fact, advice)
+    return None
+
+
+def explanations(facts: Facts) -> Judgement | None:
+    """Rule 15: an explanation must name a policy that this run changed."""
+    named = facts.role("explanations")
+    if not facts.faults or not named:
+        return None
+    if silent := _silent(facts, "explanation", named):
+        return silent
+    changed = {fault.policy for fault in facts.faults}
+    for name in named:
+        for answer in facts.answers(name):
+            named_it = answer.state == NAMED and answer.met is True
+            if not named_it or not changed.intersection(answer.culprits):
+                blamed = ", ".join(text(c, 80) for c in answer.culprits[:3]) or "nobody"
+                fact = f"{quoted(name)} blames {blamed}, and this run changed {policies(facts)}"
+                return inconclusive(facts, fact)
+    return None
+
+
+def host(facts: Facts) -> Judgement | None:
+    """Rule 16: the host's own word, where it is worse than the evidence."""
+    status, deviated = text(facts.host.get("status")), facts.host.get("deviated")
+    if deviated is True:
+        advice = "Read the run's log: the journal's hypothesis does not show what deviated."
+        return told(facts, Outcome.DEVIATED, "the host says that the system deviated", advice)
+    if status != "completed" or deviated is not False:
+        fact = f"the host says {status or 'nothing'} about how the run ended"
+        return inconclusive(facts, fact)
+    return None
+
+
+def incomplete(facts: Facts) -> Judgement | None:
+    """Rule 16b: the record has gaps, so it is not what a guard that finished writes."""
+    wanted = (
+        (facts.section, SECTION_KEYS, "acns_chaos"),
+        (facts.target, TARGET_KEYS, "acns_chaos.target"),
+        (facts.journal, JOURNAL_KEYS, "the journal"),
+    )
+    for place, keys, name in wanted:
+        for key in keys:
+            if key not in place:
+                return inconclusive(facts, f"{name} lacks {key}")
+    for key in ("faults", "events"):
+        if not isinstance(facts.section.get(key), list | tuple):
+            return inconclusive(facts, f"acns_chaos.{key} is not a list")
+    for fault in facts.faults:
+        if fault.gaps:
+            fact = f"the record of the fault in {fault.policy} lacks {fault.gaps[0]}"
+            return inconclusive(facts, fact)
+    return None

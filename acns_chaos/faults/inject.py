@@ -1,0 +1,218 @@
+"""Inject a fault into a live policy: predict, limit, rehearse, record, write, realise.
+
+Every refusal comes before the first write, and is one sentence.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from acns_chaos.cluster.inventory import take_inventory
+from acns_chaos.cluster.policies import PolicyRef, content
+from acns_chaos.errors import ApiError, FaultRefused, NotFound, PolicyError
+from acns_chaos.faults.ledger import Debt, now
+from acns_chaos.faults.prediction import Prediction, predict, require_within
+from acns_chaos.faults.restore import restore_debt
+from acns_chaos.faults.runcontext import RunContext
+from acns_chaos.faults.witness import wait_for_flow
+from acns_chaos.policy.operators import apply_operator
+from acns_chaos.policy.validity import problems
+
+__all__ = ["Change", "by_document", "by_operator", "inject", "load_document"]
+
+MARK = "acns-chaos/"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to make of a live policy.
+
+    Attributes:
+        name: for the record: the operator's name, or "document".
+        apply: live object (raw) → faulty object (raw); raises PolicyError.
+    """
+
+    name: str
+    apply: Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def by_operator(name: str) -> Change:
+    """Change a policy by a named mutation operator of `policy.operators`."""
+    return Change(name, lambda live: apply_operator(name, live))
+
+
+def by_document(document: Mapping[str, Any]) -> Change:
+    """Change a policy into a given document: its spec replaces the live one's."""
+
+    def become(live: Mapping[str, Any]) -> dict[str, Any]:
+        for key in ("kind", "apiVersion"):
+            if document.get(key) != live.get(key):
+                raise PolicyError(
+                    f"The document's {key} is {document.get(key)!r}, the live policy's "
+                    f"{live.get(key)!r}: give the whole policy as `kubectl get -o yaml` prints it."
+                )
+        for key in ("name", "namespace"):
+            said = (document.get("metadata") or {}).get(key)
+            if said and said != live["metadata"].get(key):
+                raise PolicyError(
+                    f"The document is for {key} {said!r}, the fault for "
+                    f"{live['metadata'].get(key)!r}: correct one of them."
+                )
+        changed = {key: deepcopy(value) for key, value in live.items() if key not in _SPECS}
+        changed.update({key: deepcopy(document[key]) for key in _SPECS if key in document})
+        return changed
+
+    return Change("document", become)
+
+
+_SPECS = ("spec", "specs")
+
+
+def load_document(path: str) -> dict[str, Any]:
+    """Read one policy from a YAML or JSON file.
+
+    Raises:
+        PolicyError: the file cannot be read, or does not hold exactly one policy.
+    """
+    try:
+        documents = [one for one in yaml.safe_load_all(Path(path).read_text("utf-8")) if one]
+    except OSError as error:
+        raise PolicyError(f"Policy file {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise PolicyError(f"Policy file {path} is not YAML: {line}") from error
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise PolicyError(f"Policy file {path} must hold exactly one policy, not {len(documents)}.")
+    found = documents[0]
+    if not isinstance(found.get("metadata"), dict) or not any(key in found for key in _SPECS):
+        raise PolicyError(f"Policy file {path} holds no policy: it needs metadata and a spec.")
+    return found
+
+
+def inject(
+    run: RunContext, ref: PolicyRef, change: Change, limit: Sequence[str], timeout: float
+) -> Debt:
+    """Make a live policy wrong, and wait until behaviour shows it.
+
+    Args:
+        run: the armed run.
+        ref: the policy.
+        change: how.
+        limit: workloads (`namespace/name`) the effect may reach; empty means no limit.
+        timeout: seconds to wait for the effect.
+
+    Returns:
+        The debt; `realised` is "" when the effect was not seen in time.
+
+    Raises:
+        TargetRefused: this cluster may not be changed.
+        FaultRefused: refused, nothing is left changed.
+    """
+    run.require_changes_allowed()
+    live, faulty, prediction = _plan(run, ref, change, limit)
+    debt = Debt(
+        id=f"f{len(run.ledger.all()) + 1}",
+        ref=ref,
+        operator=change.name,
+        before=live,
+        predicted=prediction.as_json(),
+        fault=faulty,
+    )
+    _rehearse(run, faulty, live)
+    run.ledger.record(debt)
+    _write(run, debt, faulty)
+    flip = wait_for_flow(run, prediction, faulty=True, timeout=timeout)
+    debt.realised, debt.realised_by = flip.at, flip.sentence
+    if flip.at:
+        run.note("realised", flip.sentence, flip.at)
+        if prediction.closed:
+            run.note_first("first-failed-request", flip.sentence, flip.at)
+    return debt
+
+
+def _plan(
+    run: RunContext, ref: PolicyRef, change: Change, limit: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any], Prediction]:
+    """Read, change, check and predict; write nothing."""
+    try:
+        live = run.policies.get(ref)
+        inventory = take_inventory(run.api)
+        changed = change.apply(live)
+    except NotFound as error:
+        raise FaultRefused(f"{error} Nothing was changed.") from error
+    except PolicyError as error:
+        raise FaultRefused(f"{error} Nothing was changed.") from error
+    if content(changed) == content(live):
+        raise FaultRefused(
+            f"{change.name!r} leaves {ref} as it is: there is no fault to inject. "
+            "Nothing was changed."
+        )
+    wrong = problems(changed)
+    if wrong:
+        raise FaultRefused(
+            f"The agents would ignore the faulty {ref} and keep enforcing the old one "
+            f"({'; '.join(wrong)}). Nothing was changed."
+        )
+    prediction = predict(inventory, changed)
+    if not (prediction.closed or prediction.opened):
+        raise FaultRefused(
+            f"{change.name!r} on {ref} turns no verdict among the live pods: the run would prove "
+            "nothing. Nothing was changed."
+        )
+    require_within(prediction, limit)
+    return live, _marked(run, changed), prediction
+
+
+def _marked(run: RunContext, changed: dict[str, Any]) -> dict[str, Any]:
+    """Let the faulty object say on itself who broke it, for whoever is on call."""
+    marked = deepcopy(changed)
+    annotations = dict(marked["metadata"].get("annotations") or {})
+    annotations[f"{MARK}run"] = run.run
+    annotations[f"{MARK}fault"] = "injected on purpose; the run that did it restores the original"
+    marked["metadata"]["annotations"] = annotations
+    return marked
+
+
+def _rehearse(run: RunContext, faulty: Mapping[str, Any], live: Mapping[str, Any]) -> None:
+    """Ask the server whether it would take the fault, and the original back."""
+    for step, policy in (("fault", faulty), ("restore", live)):
+        try:
+            run.policies.replace(policy, dry_run=True)
+        except ApiError as error:
+            raise FaultRefused(
+                f"The API server would refuse the {step}: {error}. Nothing was changed."
+            ) from error
+
+
+def _write(run: RunContext, debt: Debt, faulty: Mapping[str, Any]) -> None:
+    """PUT the fault, and compare what was stored with what was meant."""
+    debt.submitted = run.note("submitted", f"PUT {debt.ref} with fault {debt.operator}")
+    try:
+        stored = run.policies.replace(faulty)
+    except ApiError as error:
+        if 400 <= error.status < 500:
+            # A definite no: nothing was stored. No answer at all proves nothing, so the debt stays.
+            run.ledger.forget(debt)
+            raise FaultRefused(
+                f"The API server refused the fault on {debt.ref}: {error}. Nothing was changed."
+            ) from error
+        raise FaultRefused(
+            f"Whether the fault on {debt.ref} was stored is not known ({error}); "
+            "it is restored in any case."
+        ) from error
+    debt.accepted, debt.fault = now(), stored
+    run.note("accepted", f"{debt.ref} stored as generation {_generation(stored)}", debt.accepted)
+    if content(stored) != content(faulty):
+        restore_debt(run, debt)
+        raise FaultRefused(
+            f"The API server stored something else than the fault on {debt.ref}; "
+            "the original was put back."
+        )
+
+
+def _generation(policy: Mapping[str, Any]) -> str:
+    return str((policy.get("metadata") or {}).get("generation", "?"))

@@ -1,0 +1,102 @@
+"""What happens to any object before it is stored: fill in, prune, validate.
+
+Clients' objects come here from ``writes``, those of the world through ``load``; versions and
+preconditions are not looked at.
+"""
+
+from acns_chaos.lab.api import failures
+from acns_chaos.lab.api.builtin import CHECK, FILL, METADATA
+from acns_chaos.lab.api.decode import decode
+from acns_chaos.lab.api.discovery import custom_resource_definitions
+from acns_chaos.lab.api.failures import Json, Problem
+from acns_chaos.lab.api.objects import clone, validate_metadata
+from acns_chaos.lab.api.resources import BY_KIND, Resource
+from acns_chaos.lab.api.schema import prune, quoted, validate
+from acns_chaos.lab.api.store import Store
+
+
+def load_definitions(store: Store) -> None:
+    """Put the definitions of the custom kinds into a store."""
+    for definition in custom_resource_definitions():
+        store.put(definition)
+
+
+def load(store: Store, obj: Json) -> None:
+    """Put an object of a world into the store, after the checks that a client's would get.
+
+    Args:
+        store: where it goes; its namespace must be there already.
+        obj: a Kubernetes object, status included.
+
+    Raises:
+        Failure: the lab does not serve the kind, or a server would refuse the object.
+    """
+    resource = BY_KIND.get(obj["kind"])
+    if resource is None:
+        raise failures.not_modelled(f"the kind {obj['kind']}")
+    decoded, _ = decode(resource, obj, "Strict")
+    namespace = decoded["metadata"].get("namespace")
+    if resource.namespaced and not namespace:
+        raise failures.bad_request("it needs a metadata.namespace")
+    if namespace and not resource.namespaced:
+        raise failures.bad_request("it belongs to no namespace, but names one")
+    if namespace and store.find("Namespace", None, namespace) is None:
+        raise failures.not_found("namespaces", "", namespace)
+    new = prepared(resource, decoded)
+    require_valid(resource, None, new)
+    store.put(new)
+
+
+def prepared(resource: Resource, obj: Json) -> Json:
+    """The object as it would be stored: unknown fields and nulls gone, defaults in.
+
+    Args:
+        resource: the kind.
+        obj: a decoded object; it is not changed.
+    """
+    if resource.schema is None:
+        return clone(obj)
+    pruned: Json = prune({**obj, "metadata": {}}, resource.schema)
+    new = clone({**pruned, "metadata": prune(obj["metadata"], METADATA)})
+    if resource.kind in FILL and new["metadata"].get("name"):
+        FILL[resource.kind](new)
+    return new
+
+
+def require_valid(resource: Resource, old: Json | None, new: Json) -> None:
+    """Hold the rules of a kind against an object that is about to be stored.
+
+    Args:
+        resource: the kind.
+        old: the stored object; None on create.
+        new: the prepared object.
+
+    Raises:
+        Failure: 422 with everything that is wrong.
+    """
+    if resource.schema is None:
+        problems = validate_metadata(resource, new["metadata"])
+    elif new["kind"] != resource.kind:
+        detail = f"{quoted(new['kind'])}: must be {resource.kind}"
+        problems = [Problem("kind", "Invalid value", detail)]
+    else:
+        problems = validate_metadata(resource, new["metadata"])
+        problems += validate(new, resource.schema, "")
+        if resource.kind in CHECK:
+            problems += CHECK[resource.kind](new)
+        problems += _immutable(old, new)
+    if problems:
+        name = new["metadata"].get("name", "")
+        raise failures.invalid(resource.kind, resource.group, name, problems)
+
+
+def _immutable(old: Json | None, new: Json) -> list[Problem]:
+    """The finding about a ConfigMap or Secret that says of itself that it does not change."""
+    if not old or not old.get("immutable"):
+        return []
+    why = "field is immutable when `immutable` is set"
+    return [
+        Problem(field, "Forbidden", why)
+        for field in ("immutable", "data", "binaryData")
+        if old.get(field) != new.get(field)
+    ]

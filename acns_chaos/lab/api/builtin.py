@@ -1,0 +1,237 @@
+"""Schemas of the built-in kinds that a client may write, and what the server fills in or checks.
+
+Kinds whose objects only the world makes (pods, services, nodes, workloads) have no schema here:
+their spec cannot be written through the API. Not here: metadata (``objects``), storage.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+
+from acns_chaos.lab.api.failures import Json, Problem
+from acns_chaos.lab.api.schema import (
+    ANY,
+    BOOLEAN,
+    INTEGER,
+    STRING,
+    STRING_MAP,
+    STRINGS,
+    Field,
+    quoted,
+)
+
+METADATA = Field(
+    fields={
+        "annotations": STRING_MAP,
+        "creationTimestamp": STRING,
+        "deletionGracePeriodSeconds": INTEGER,
+        "deletionTimestamp": STRING,
+        "finalizers": STRINGS,
+        "generateName": STRING,
+        "generation": INTEGER,
+        "labels": STRING_MAP,
+        "managedFields": Field("array", items=ANY),
+        "name": STRING,
+        "namespace": STRING,
+        "ownerReferences": Field(
+            "array",
+            items=Field(
+                fields={
+                    "apiVersion": STRING,
+                    "blockOwnerDeletion": BOOLEAN,
+                    "controller": BOOLEAN,
+                    "kind": STRING,
+                    "name": STRING,
+                    "uid": STRING,
+                }
+            ),
+        ),
+        "resourceVersion": STRING,
+        "selfLink": STRING,
+        "uid": STRING,
+    }
+)
+
+
+def kind_schema(**fields: Field) -> Field:
+    """A built-in kind: the common members and its own."""
+    return Field(fields={"apiVersion": STRING, "kind": STRING, "metadata": METADATA, **fields})
+
+
+_NAMES = Field("array", items=Field(fields={"name": STRING}))
+_REFERENCE = Field(
+    fields={
+        "apiVersion": STRING,
+        "fieldPath": STRING,
+        "kind": STRING,
+        "name": STRING,
+        "namespace": STRING,
+        "resourceVersion": STRING,
+        "uid": STRING,
+    }
+)
+_TIME = Field("string", format="date-time")
+_SELECTOR = Field(
+    fields={
+        "matchLabels": STRING_MAP,
+        "matchExpressions": Field(
+            "array", items=Field(fields={"key": STRING, "operator": STRING, "values": STRINGS})
+        ),
+    }
+)
+_NP_PEERS = Field(
+    "array",
+    items=Field(
+        fields={
+            "ipBlock": Field(fields={"cidr": Field("string", format="cidr"), "except": STRINGS}),
+            "namespaceSelector": _SELECTOR,
+            "podSelector": _SELECTOR,
+        }
+    ),
+)
+_NP_PORTS = Field(
+    "array",
+    items=Field(
+        fields={
+            "endPort": Field("integer", minimum=1, maximum=65535),
+            "port": Field("int-or-string", minimum=1, maximum=65535),
+            "protocol": Field("string", enum=("SCTP", "TCP", "UDP"), default="TCP"),
+        }
+    ),
+)
+
+CONFIG_MAP = kind_schema(data=STRING_MAP, binaryData=STRING_MAP, immutable=BOOLEAN)
+SECRET = kind_schema(data=STRING_MAP, stringData=STRING_MAP, immutable=BOOLEAN, type=STRING)
+NAMESPACE = kind_schema(
+    spec=Field(fields={"finalizers": STRINGS}),
+    status=Field(fields={"conditions": Field("array", items=ANY), "phase": STRING}),
+)
+SERVICE_ACCOUNT = kind_schema(
+    automountServiceAccountToken=BOOLEAN,
+    imagePullSecrets=_NAMES,
+    secrets=Field("array", items=_REFERENCE),
+)
+EVENT = kind_schema(
+    action=STRING,
+    count=INTEGER,
+    eventTime=_TIME,
+    firstTimestamp=_TIME,
+    involvedObject=_REFERENCE,
+    lastTimestamp=_TIME,
+    message=STRING,
+    reason=STRING,
+    related=_REFERENCE,
+    reportingComponent=STRING,
+    reportingInstance=STRING,
+    series=Field(fields={"count": INTEGER, "lastObservedTime": _TIME}),
+    source=Field(fields={"component": STRING, "host": STRING}),
+    type=STRING,
+)
+LEASE = kind_schema(
+    spec=Field(
+        fields={
+            "acquireTime": _TIME,
+            "holderIdentity": STRING,
+            "leaseDurationSeconds": INTEGER,
+            "leaseTransitions": INTEGER,
+            "preferredHolder": STRING,
+            "renewTime": _TIME,
+            "strategy": STRING,
+        }
+    )
+)
+NETWORK_POLICY = kind_schema(
+    spec=Field(
+        fields={
+            "egress": Field("array", items=Field(fields={"ports": _NP_PORTS, "to": _NP_PEERS})),
+            "ingress": Field("array", items=Field(fields={"from": _NP_PEERS, "ports": _NP_PORTS})),
+            "podSelector": _SELECTOR,
+            "policyTypes": Field("array", items=Field("string", enum=("Ingress", "Egress"))),
+        }
+    )
+)
+ACCESS_REVIEW = kind_schema(
+    spec=Field(fields={"nonResourceAttributes": ANY, "resourceAttributes": ANY}), status=ANY
+)
+
+
+def _fill_secret(obj: Json) -> None:
+    plain = obj.pop("stringData", {})
+    if plain:
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
+        obj["data"] = {**obj.get("data", {}), **encoded}
+    obj.setdefault("type", "Opaque")
+
+
+def _fill_namespace(obj: Json) -> None:
+    labels = obj["metadata"].setdefault("labels", {})
+    labels["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
+    obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
+    obj.setdefault("status", {}).setdefault("phase", "Active")
+
+
+def _fill_network_policy(obj: Json) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("podSelector", {})
+    spec.setdefault("policyTypes", ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
+
+
+FILL: Mapping[str, Callable[[Json], None]] = {
+    "Secret": _fill_secret,
+    "Namespace": _fill_namespace,
+    "NetworkPolicy": _fill_network_policy,
+}
+"""What a server puts into an object of a kind before it validates it."""
+
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
+    "'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+_LARGEST = 1024 * 1024
+
+
+def _check_data(obj: Json) -> list[Problem]:
+    problems = []
+    size = 0
+    for section in ("data", "binaryData"):
+        for key, text in obj.get(section, {}).items():
+            size += len(text.encode())
+            if not _KEY.fullmatch(key) or key in {".", ".."} or len(key) > 253:
+                detail = f"{quoted(key)}: {_KEY_RULE}"
+                problems.append(Problem(f"{section}[{key}]", "Invalid value", detail))
+    if size > _LARGEST:
+        problems.append(Problem("[]", "Too long", f"may not be more than {_LARGEST} bytes"))
+    return problems
+
+
+def _check_lease(obj: Json) -> list[Problem]:
+    spec = obj.get("spec", {})
+    problems = []
+    if spec.get("leaseDurationSeconds", 1) <= 0:
+        detail = f"{spec['leaseDurationSeconds']}: must be greater than 0"
+        problems.append(Problem("spec.leaseDurationSeconds", "Invalid value", detail))
+    if spec.get("leaseTransitions", 0) < 0:
+        detail = f"{spec['leaseTransitions']}: must be greater than or equal to 0"
+        problems.append(Problem("spec.leaseTransitions", "Invalid value", detail))
+    return problems
+
+
+CHECK: Mapping[str, Callable[[Json], list[Problem]]] = {
+    "ConfigMap": _check_data,
+    "Secret": _check_data,
+    "Lease": _check_lease,
+}
+"""Rules of a kind beyond its schema."""
+
+
+def not_base64(obj: Json) -> str:
+    """Why a Secret or a ConfigMap cannot be decoded: a sentence part, "" when it can."""
+    section = {"Secret": "data", "ConfigMap": "binaryData"}.get(obj.get("kind", ""), "")
+    for text in obj.get(section, {}).values():
+        try:
+            base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return "illegal base64 data at input byte 0"
+    return ""

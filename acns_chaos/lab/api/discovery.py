@@ -1,0 +1,201 @@
+"""What a client may ask the server about itself: groups, resources, version, OpenAPI paths.
+
+All of it follows from the table in ``resources``. The OpenAPI documents hold only what kubectl
+needs to see that the server validates fields; they describe no types.
+"""
+
+from acns_chaos.lab.api.failures import Json
+from acns_chaos.lab.api.objects import now
+from acns_chaos.lab.api.resources import (
+    RESOURCES,
+    Resource,
+    group_versions,
+    of_group_version,
+)
+from acns_chaos.lab.api.schema import Field
+
+
+def core_versions(server: str) -> Json:
+    """/api."""
+    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": server}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
+
+
+def group_names() -> list[str]:
+    """The groups besides the core one."""
+    return [name for name, _ in group_versions() if name]
+
+
+def group_object(name: str) -> Json:
+    """/apis/GROUP."""
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name)}
+
+
+def _group(name: str) -> Json:
+    versions = [version for found, version in group_versions() if found == name]
+    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
+    return {"name": name, "versions": listed, "preferredVersion": listed[0]}
+
+
+def groups() -> Json:
+    """/apis."""
+    listed = [_group(name) for name in group_names()]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
+
+
+def resources(group_name: str, version: str) -> Json:
+    """/api/v1 and /apis/GROUP/VERSION."""
+    listed: list[Json] = []
+    for resource in of_group_version(group_name, version):
+        common = {"singularName": "", "namespaced": resource.namespaced, "kind": resource.kind}
+        entry = {
+            "name": resource.plural,
+            **common,
+            "singularName": resource.singular,
+            "verbs": sorted(resource.verbs),
+        }
+        for key, values in (("shortNames", resource.short), ("categories", resource.categories)):
+            if values:
+                entry[key] = list(values)
+        listed.append(entry)
+        if resource.status and "update" in resource.verbs:
+            verbs = ["get", "patch", "update"]
+            listed.append({"name": f"{resource.plural}/status", **common, "verbs": verbs})
+        if resource.kind == "Pod":
+            exec_entry = {**common, "kind": "PodExecOptions", "verbs": ["create", "get"]}
+            listed.append({"name": "pods/exec", **exec_entry})
+    name = f"{group_name}/{version}" if group_name else version
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": name,
+        "resources": listed,
+    }
+
+
+def version(git_version: str) -> Json:
+    """/version.
+
+    Args:
+        git_version: "v1.33.5+acns-chaos-lab": major and minor are read from it.
+    """
+    major, minor, *_ = [*git_version.removeprefix("v").split("."), "", ""]
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": git_version,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "",
+        "platform": "linux/amd64",
+    }
+
+
+def openapi_index() -> Json:
+    """/openapi/v3: where the document of each group and version is."""
+    names = [
+        f"apis/{group}/{version}" if group else "api/v1" for group, version in group_versions()
+    ]
+    return {"paths": {name: {"serverRelativeURL": f"/openapi/v3/{name}"} for name in names}}
+
+
+def openapi_document(group_name: str, version: str) -> Json:
+    """/openapi/v3/…: the writing verbs with their parameters, by kind."""
+    parameters = [
+        {"name": name, "in": "query", "schema": {"type": "string"}}
+        for name in ("dryRun", "fieldManager", "fieldValidation")
+    ]
+    paths: Json = {}
+    for resource in of_group_version(group_name, version):
+        kind = {"group": group_name, "kind": resource.kind, "version": version}
+        verb = {"parameters": parameters, "x-kubernetes-group-version-kind": kind}
+        root = f"/apis/{group_name}/{version}" if group_name else "/api/v1"
+        where = "/namespaces/{namespace}" if resource.namespaced else ""
+        paths[f"{root}{where}/{resource.plural}/{{name}}"] = {"patch": verb, "put": verb}
+    info = {"title": "acns-chaos lab", "version": version}
+    return {"openapi": "3.0.0", "info": info, "paths": paths}
+
+
+def custom_resource_definitions() -> list[Json]:
+    """The definitions of the custom kinds, as objects for the store."""
+    return [_definition(resource) for resource in RESOURCES if resource.custom]
+
+
+def _definition(resource: Resource) -> Json:
+    names = {
+        "kind": resource.kind,
+        "listKind": f"{resource.kind}List",
+        "plural": resource.plural,
+        "singular": resource.singular,
+        "shortNames": list(resource.short),
+        "categories": list(resource.categories),
+    }
+    schema = (
+        open_api(resource.schema)
+        if resource.schema
+        else {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    )
+    served = {
+        "name": resource.version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+        **({"subresources": {"status": {}}} if resource.status else {}),
+    }
+    conditions = [
+        {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": now()}
+        for kind, reason in (
+            ("NamesAccepted", "NoConflicts"),
+            ("Established", "InitialNamesAccepted"),
+        )
+    ]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": resource.qualified},
+        "spec": {
+            "group": resource.group,
+            "names": names,
+            "scope": "Namespaced" if resource.namespaced else "Cluster",
+            "versions": [served],
+            "conversion": {"strategy": "None"},
+        },
+        "status": {
+            "acceptedNames": names,
+            "conditions": conditions,
+            "storedVersions": [resource.version],
+        },
+    }
+
+
+def open_api(schema: Field) -> Json:
+    """A schema in the form of a CustomResourceDefinition."""
+    if schema.type == "any":
+        return {"type": "object"}
+    if schema.type == "int-or-string":
+        return {"x-kubernetes-int-or-string": True, "pattern": schema.pattern}
+    found: Json = {"type": schema.type}
+    if schema.fields:
+        found["properties"] = {name: open_api(field) for name, field in schema.fields.items()}
+    if schema.values:
+        found["additionalProperties"] = open_api(schema.values)
+    if schema.items:
+        found["items"] = open_api(schema.items)
+    limits = {
+        "enum": list(schema.enum),
+        "pattern": schema.pattern,
+        "format": schema.format,
+        "maxLength": schema.max_length,
+        "minLength": schema.min_length,
+        "minimum": schema.minimum,
+        "maximum": schema.maximum,
+        "minItems": schema.min_items,
+        "maxItems": schema.max_items,
+        "required": list(schema.required),
+        "default": schema.default,
+        "oneOf": [{"required": [name]} for name in schema.one_of],
+        "anyOf": [{"required": [name]} for name in schema.any_of],
+    }
+    return {**found, **{key: value for key, value in limits.items() if value not in (None, "", [])}}

@@ -1,0 +1,99 @@
+"""What goes on in the world while nobody tests: a load balancer that probes, customers, noise.
+
+It crosses the same policy as everything else, so a broken policy shows in the counters without any
+request from outside; and it is steady, so a counter that stands still means that nothing is denied.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+
+from acns_chaos.lab.net.clock import Clock
+from acns_chaos.lab.net.metrics import Metrics
+from acns_chaos.lab.net.shop import Shop
+from acns_chaos.policy import Endpoint
+
+# The address that Azure's load balancers probe from.
+PROBE = Endpoint.outside("168.63.129.16")
+PROBE_EVERY = 5.0
+CUSTOMERS_EVERY = 1.0
+ORDER_EVERY = 15.0
+NOISE_EVERY = 45.0
+# Router solicitations of the pods that started before anybody looked.
+NOISE_BEFORE = 12
+_PATIENCE = 4.0
+_CUSTOMERS = tuple(Endpoint.outside(f"198.51.100.{n}") for n in (21, 34, 55, 89, 144))
+_PATHS = ("/", "/api/products", "/", "/api/products/3", "/api/orders/health")
+
+
+class Traffic:
+    """Starts and stops the steady traffic.
+
+    Args:
+        shop: where it goes, None in a world without one.
+        metrics: for the noise.
+        clock: for its pace.
+        chance: for its jitter.
+    """
+
+    def __init__(
+        self,
+        shop: Shop | None,
+        metrics: Metrics,
+        clock: Clock,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._shop = shop
+        self._metrics = metrics
+        self._clock = clock
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._visits = 0
+
+    def start(self) -> None:
+        """Begin."""
+        self._metrics.record_noise(NOISE_BEFORE)
+        self._spawn(self._forever(NOISE_EVERY, self._noise))
+        if self._shop is not None:
+            self._spawn(self._forever(PROBE_EVERY, self._probe))
+            self._spawn(self._forever(CUSTOMERS_EVERY, self._customer))
+            self._spawn(self._forever(ORDER_EVERY, self._order))
+
+    async def stop(self) -> None:
+        """End, whatever waits where."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _forever(self, every: float, act: Callable[[], Awaitable[None]]) -> None:
+        # Not all at the same moment, and not in the first, when somebody takes a baseline.
+        await self._clock.sleep(every * self._chance.uniform(0.3, 1.0))
+        while True:
+            await act()
+            await self._clock.sleep(every * self._chance.uniform(0.9, 1.1))
+
+    async def _noise(self) -> None:
+        self._metrics.record_noise()
+
+    async def _probe(self) -> None:
+        # The next probe does not wait for this one.
+        self._spawn(self._visit(PROBE, "GET", "/health", PROBE_EVERY))
+
+    async def _customer(self) -> None:
+        client = _CUSTOMERS[self._visits % len(_CUSTOMERS)]
+        path = _PATHS[self._visits % len(_PATHS)]
+        self._visits += 1
+        self._spawn(self._visit(client, "GET", path, _PATIENCE))
+
+    async def _order(self) -> None:
+        self._spawn(self._visit(_CUSTOMERS[0], "POST", "/api/orders/", _PATIENCE))
+
+    async def _visit(self, client: Endpoint, method: str, path: str, timeout: float) -> None:
+        if self._shop is not None:
+            await self._shop.visit(client, method, path, timeout=timeout)

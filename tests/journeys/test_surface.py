@@ -1,0 +1,156 @@
+"""What Chaos Toolkit sees of this package."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import acns_chaos.actions
+import acns_chaos.controls.guard
+import acns_chaos.controls.lab
+import acns_chaos.probes
+import acns_chaos.tolerances
+from tests.journeys.hosts import ROOT, Host
+
+pytestmark = pytest.mark.journey
+
+SHIPPED = sorted([*(ROOT / "experiments").glob("*.json"), *(ROOT / "probes").glob("*.json")])
+
+
+def chaos(host: Host, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the real `chaos`."""
+    return subprocess.run(
+        [str(host.chaos), "--no-version-check", "--no-log-file", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        timeout=60,
+    )
+
+
+def test_discover_lists_everything_with_its_types(host: Host, tmp_path: Path) -> None:
+    """Every exported function appears, and no argument is of type "object"."""
+    done = chaos(host, tmp_path, "discover", "--no-install", "acns-chaos")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "discovery.json").read_text())["activities"]
+
+    names = {(one["type"], one["mod"], one["name"]) for one in found}
+    expected = {
+        (kind, module.__name__, name)
+        for kind, module in (
+            ("action", acns_chaos.actions),
+            ("probe", acns_chaos.probes),
+            ("tolerance", acns_chaos.tolerances),
+            ("control", acns_chaos.controls.guard),
+            ("control", acns_chaos.controls.lab),
+        )
+        for name in module.__all__
+    }
+    assert names == expected
+    assert len(expected) == 2 + 7 + 3 + 7 + 2
+    for one in found:
+        if one["type"] == "control":
+            continue
+        for argument in one["arguments"]:
+            assert argument["type"] in ("string", "integer", "number", "boolean", "list", "mapping")
+        assert one["doc"].strip().endswith((".", '"', "`", "`."))
+
+
+def test_the_types_of_inject_fault_are_right(host: Host, tmp_path: Path) -> None:
+    """A spelled-out example: each argument of the flagship's action."""
+    chaos(host, tmp_path, "discover", "--no-install", "acns-chaos")
+    found = json.loads((tmp_path / "discovery.json").read_text())["activities"]
+    (action,) = [one for one in found if one["name"] == "inject_fault"]
+    assert {one["name"]: one["type"] for one in action["arguments"]} == {
+        "policy": "string",
+        "operator": "string",
+        "policy_file": "string",
+        "document": "mapping",
+        "namespace": "string",
+        "kind": "string",
+        "limit": "list",
+        "timeout": "number",
+    }
+
+
+def test_every_shipped_file_is_valid(host: Host, tmp_path: Path) -> None:
+    """`chaos validate` accepts each experiment and each claim."""
+    assert len(SHIPPED) == 7
+    for file in SHIPPED:
+        done = chaos(host, tmp_path, "validate", str(file))
+        assert done.returncode == 0, (file.name, done.stdout, done.stderr)
+
+
+def shipped(file: Path) -> dict[str, Any]:
+    """Read a shipped file."""
+    found = json.loads(file.read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
+def test_every_shipped_file_keeps_the_rules(file: Path) -> None:
+    """A question as title, guard before lab, rollbacks always, tolerances with arguments."""
+    found = shipped(file)
+    assert found["title"].endswith("?")
+    assert [one["provider"]["module"] for one in found["controls"]] == [
+        "acns_chaos.controls.guard",
+        "acns_chaos.controls.lab",
+    ]
+    assert found["runtime"]["rollbacks"]["strategy"] == "always"
+    probes = found["steady-state-hypothesis"]["probes"]
+    assert probes
+    for probe in probes:
+        assert isinstance(probe["tolerance"]["provider"]["arguments"], dict)
+    names = [one["name"] for one in (*probes, *found["method"], *found["rollbacks"])]
+    assert len(names) == len(set(names))
+    (extension,) = [one for one in found["extensions"] if one["name"] == "acns-chaos"]
+    for role in ("witnesses", "detectors", "explanations"):
+        assert set(extension.get(role, [])) <= {one["name"] for one in found["method"]}
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "experiments").glob("*.json")), ids=lambda file: file.name
+)
+def test_every_experiment_has_an_open_and_a_closed_claim(file: Path) -> None:
+    """A policy that fails open makes no drops: only a closed claim finds it."""
+    found = shipped(file)
+    expected = [
+        probe["provider"]["arguments"].get("expect")
+        for probe in found["steady-state-hypothesis"]["probes"]
+    ]
+    assert "OPEN" in expected
+    assert "DENIED" in expected
+    (extension,) = [one for one in found["extensions"] if one["name"] == "acns-chaos"]
+    assert len(extension["witnesses"]) >= 2
+    assert extension["detectors"]
+    assert found["rollbacks"]
+    faults = [one for one in found["method"] if one["provider"]["func"] == "inject_fault"]
+    assert faults
+    assert all(one["provider"]["arguments"]["limit"] for one in faults)
+
+
+def test_activities_take_only_arguments_the_host_can_pass() -> None:
+    """A keyword-only argument is missing from `chaos discover`."""
+    for module in (acns_chaos.actions, acns_chaos.probes, acns_chaos.tolerances):
+        for name in module.__all__:
+            for parameter in inspect.signature(getattr(module, name)).parameters.values():
+                assert parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD, (name, parameter)
+
+
+def test_activity_modules_import_no_heavy_client() -> None:
+    """Importing an activity loads no Kubernetes, requests or Prometheus client."""
+    code = (
+        "import sys, chaoslib; before = set(sys.modules)\n"
+        "import acns_chaos.actions, acns_chaos.probes, acns_chaos.controls.guard\n"
+        "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(done.stdout))
+    assert not loaded & {"kubernetes", "chaosk8s", "prometheus_api_client", "aiohttp"}

@@ -1,0 +1,1 @@
+"""Tests of the pure policy engine: no process, no file but the sample vectors, no clock."""

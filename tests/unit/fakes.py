@@ -1,0 +1,138 @@
+"""An API server in memory: enough of one to change policies under optimistic concurrency."""
+
+from copy import deepcopy
+from typing import Any
+
+from acns_chaos.cluster.target import Target
+from acns_chaos.errors import ApiError, Conflict, NotFound
+from acns_chaos.faults.runcontext import RunContext
+
+POLICIES = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies"
+STOREFRONT = f"{POLICIES}/allow-store-front-traffic"
+
+
+def storefront_policy() -> dict[str, Any]:
+    """Return the workshop's policy as a server would."""
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {
+            "name": "allow-store-front-traffic",
+            "namespace": "pets",
+            "resourceVersion": "10",
+            "uid": "u",
+            "generation": 1,
+            "annotations": {"team": "shop"},
+        },
+        "spec": {
+            "endpointSelector": {"matchLabels": {"app": "store-front"}},
+            "ingress": [
+                {
+                    "fromEntities": ["world"],
+                    "toPorts": [{"ports": [{"port": "8080", "protocol": "TCP"}]}],
+                }
+            ],
+        },
+    }
+
+
+def pod(name: str, app: str, port: int) -> dict[str, Any]:
+    """Return a running pod of namespace pets."""
+    return {
+        "metadata": {"name": name, "namespace": "pets", "labels": {"app": app}},
+        "spec": {"containers": [{"name": app, "ports": [{"containerPort": port}]}]},
+        "status": {"phase": "Running", "podIP": "10.244.0.9"},
+    }
+
+
+class FakeApi:
+    """A tiny API server.
+
+    Attributes:
+        objects: path to object.
+        writes: (method, path, body) of every write that was stored.
+        refuse: (method, path) to the error the next such request raises; dry runs are
+            ("DRY", path).
+        on_write: called before a write is judged, to let somebody else write first.
+    """
+
+    server = "https://10.0.0.1"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {
+            STOREFRONT: storefront_policy(),
+            "/api/v1/namespaces/pets": {"metadata": {"name": "pets"}},
+        }
+        self.lists: dict[str, list[dict[str, Any]]] = {
+            "/api/v1/namespaces": [{"metadata": {"name": "pets"}}],
+            "/api/v1/pods": [pod("store-front-1", "store-front", 8080)],
+            "/api/v1/services": [],
+        }
+        self.writes: list[tuple[str, str, dict[str, Any]]] = []
+        self.refuse: dict[tuple[str, str], ApiError] = {}
+        self.on_write: list[Any] = []
+        self.version = 10
+
+    def get(self, path: str, query: Any = None) -> dict[str, Any]:
+        """Read an object or a list."""
+        self._maybe_refuse("GET", path)
+        if path in self.objects:
+            return deepcopy(self.objects[path])
+        if path in self.lists:
+            return {"items": deepcopy(self.lists[path])}
+        if path.endswith("policies"):
+            items = [one for key, one in self.objects.items() if key.startswith(path)]
+            if path == "/apis/cilium.io/v2/ciliumnetworkpolicies":
+                items = [one for key, one in self.objects.items() if key.startswith(POLICIES)]
+            return {"items": deepcopy(items)}
+        raise NotFound(f"{path} not found", 404)
+
+    def put(self, path: str, body: Any, query: Any = None) -> dict[str, Any]:
+        """Replace an object that carries the current resourceVersion."""
+        dry = bool(query and query.get("dryRun"))
+        if not dry:
+            for callback in self.on_write[:1]:
+                self.on_write.remove(callback)
+                callback()
+        self._maybe_refuse("DRY" if dry else "PUT", path)
+        live = self.objects.get(path)
+        if live is None:
+            raise NotFound(f"{path} not found", 404)
+        if body["metadata"].get("resourceVersion") != live["metadata"]["resourceVersion"]:
+            raise Conflict("the object has been modified", 409)
+        return deepcopy(body) if dry else self._store("PUT", path, body)
+
+    def post(self, path: str, body: Any, query: Any = None) -> dict[str, Any]:
+        """Create an object."""
+        full = f"{path}/{body['metadata']['name']}"
+        self._maybe_refuse("POST", full)
+        if full in self.objects:
+            raise Conflict("already exists", 409)
+        return self._store("POST", full, body)
+
+    def _store(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        self.version += 1
+        stored = deepcopy(dict(body))
+        stored["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[path] = stored
+        self.writes.append((method, path, deepcopy(stored)))
+        return deepcopy(stored)
+
+    def _maybe_refuse(self, method: str, path: str) -> None:
+        error = self.refuse.pop((method, path), None)
+        if error:
+            raise error
+
+    def edit(self, **spec: Any) -> None:
+        """Change the storefront's policy as somebody else would."""
+        live = deepcopy(self.objects[STOREFRONT])
+        live["spec"].update(spec)
+        live["metadata"]["managedFields"] = [{"manager": "flux", "time": "2026-01-01T00:00:00Z"}]
+        self._store("EDIT", STOREFRONT, live)
+        self.writes.pop()
+
+
+def run_on(api: FakeApi, kind: str = "lab", **environ: str) -> RunContext:
+    """Return an armed-looking run on *api*."""
+    target = Target(kind, "test", api.server, "uid", "pets", "1.19.4", "v1.33.5")
+    return RunContext("run-1", target, api, environ, {})  # type: ignore[arg-type]

@@ -1,0 +1,271 @@
+"""The command: outcomes as exit codes, reports to a file, errors as one sentence."""
+
+import importlib
+import json
+import runpy
+import sys
+from importlib.abc import MetaPathFinder
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from acns_chaos import __version__
+from acns_chaos.cli import COMMANDS, main
+from tests.unit.evidence_journals import CLOSED, claim, held, roles, signed, unmet
+
+HEAVY = ("kubernetes", "chaosk8s", "chaoslib", "requests", "prometheus_api_client", "aiohttp")
+
+
+def run(*arguments: object) -> Result:
+    """Call the command as a shell would."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """Return the path of a HELD journal."""
+    path = tmp_path / "journal.json"
+    path.write_text(json.dumps(signed(held())))
+    return path
+
+
+def not_restored(journal):
+    """Leave the fault unpaid."""
+    journal["acns_chaos"]["faults"][0]["restored"] = None
+
+
+def not_noticed(journal):
+    """Let the detector be silent."""
+    journal["run"][3]["output"].update(met=False, count=0.0)
+
+
+def not_injected(journal):
+    """Let the fault never be enforced."""
+    journal["acns_chaos"]["faults"][0]["realised"] = None
+
+
+def not_started(journal):
+    """Let the first hypothesis fail."""
+    journal["acns_chaos"]["faults"] = []
+    journal.update(run=[], steady_states={"before": unmet(CLOSED), "after": None})
+
+
+def deviated(journal):
+    """Let the last hypothesis fail."""
+    journal["steady_states"]["after"] = unmet(CLOSED)
+
+
+def inconclusive(journal):
+    """Declare no witness."""
+    roles(journal)["witnesses"] = []
+
+
+class TestOutcome:
+    """`acns-chaos outcome`."""
+
+    def test_held(self, journal):
+        """HELD exits 0, in two lines."""
+        result = run("outcome", journal)
+
+        assert result.exit_code == 0
+        assert result.stdout.splitlines() == [
+            (
+                "HELD: The fault in pets/allow-store-front-traffic bit, was noticed and was put "
+                "back, in the lab: no cluster was touched."
+            ),
+            (
+                "Next: Nothing to mend; to learn about your own cluster, name its context and run "
+                "it again."
+            ),
+        ]
+
+    @pytest.mark.parametrize(
+        ("spoil", "code"),
+        [
+            (deviated, 3),
+            (not_started, 4),
+            (not_injected, 5),
+            (not_noticed, 6),
+            (not_restored, 7),
+            (inconclusive, 8),
+        ],
+    )
+    def test_exit_codes(self, tmp_path, spoil, code):
+        """Each outcome exits with its own code."""
+        spoiled = held()
+        spoil(spoiled)
+        path = tmp_path / "journal.json"
+        path.write_text(json.dumps(signed(spoiled)))
+        result = run("outcome", path)
+
+        assert result.exit_code == code
+        assert result.stdout.startswith(f"{spoil.__name__.upper()}: In the lab: ")
+
+    def test_verbose(self, journal):
+        """The reasons are indented between the sentence and the advice."""
+        lines = run("outcome", "--verbose", journal).stdout.splitlines()
+
+        assert lines[1] == '  - witness "customers are turned away": GET / met silence for 2 s'
+        assert lines[-1].startswith("Next: ")
+
+    def test_json(self, journal):
+        """With --json the journal's own form of the outcome comes out."""
+        result = run("outcome", "--json", journal)
+
+        stored = json.loads(journal.read_text())["acns_chaos"]["outcome"]
+        assert json.loads(result.stdout) == stored
+        assert stored["name"] == "HELD"
+
+    def test_unsigned(self, tmp_path):
+        """A journal without signature is INCONCLUSIVE, not an error."""
+        path = tmp_path / "journal.json"
+        path.write_text(json.dumps(held()))
+
+        assert run("outcome", path).exit_code == 8
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"method": []}'])
+    def test_no_journal(self, tmp_path, content):
+        """What is no journal is one sentence on stderr, exit code 2, no traceback."""
+        path = tmp_path / "journal.json"
+        path.write_text(content)
+        result = run("outcome", path)
+
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert result.stderr.startswith(f"Error: {path} is ")
+        assert result.stderr.count("\n") == 1
+
+    def test_missing(self, tmp_path):
+        """A missing journal exits 2."""
+        result = run("outcome", tmp_path / "none.json")
+
+        assert result.exit_code == 2
+        assert result.stderr.startswith("Error: There is no journal at ")
+
+
+class TestReport:
+    """`acns-chaos report`."""
+
+    def test_to_stdout(self, journal):
+        """Without -o the report goes to stdout."""
+        result = run("report", journal)
+
+        assert result.exit_code == 0
+        assert result.stdout.startswith("# Does anyone notice when the storefront is cut off?\n")
+
+    def test_to_a_file(self, journal, tmp_path):
+        """With -o the same report goes to a file, again when it exists."""
+        path = tmp_path / "report.md"
+        path.write_text("an older report")
+        result = run("report", journal, "-o", path)
+
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert path.read_text(encoding="utf-8") == run("report", journal).stdout
+
+    def test_several(self, journal, tmp_path):
+        """Several journals begin with a summary."""
+        other = tmp_path / "claim.json"
+        other.write_text(json.dumps(signed(claim())))
+
+        assert run("report", journal, other).stdout.startswith("# Report of 2 runs\n")
+
+    def test_never_over_a_directory(self, journal, tmp_path):
+        """A directory is not overwritten."""
+        result = run("report", journal, "-o", tmp_path)
+
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"Error: The report cannot be written to {tmp_path}: it is a directory; "
+            "name a file in it.\n"
+        )
+
+    def test_missing_parent(self, journal, tmp_path):
+        """A missing directory is named, not made."""
+        result = run("report", journal, "-o", tmp_path / "out" / "report.md")
+
+        assert result.exit_code == 2
+        assert f"there is no directory {tmp_path / 'out'}; make it first" in result.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_never_over_its_own_journal(self, journal):
+        """The evidence is not overwritten by its report."""
+        before = journal.read_bytes()
+        result = run("report", journal, "-o", journal)
+
+        assert result.exit_code == 2
+        assert journal.read_bytes() == before
+
+    def test_nothing_is_written_for_a_broken_journal(self, journal, tmp_path):
+        """One unreadable journal stops the report before anything is written."""
+        path = tmp_path / "report.md"
+        result = run("report", journal, tmp_path / "none.json", "-o", path)
+
+        assert result.exit_code == 2
+        assert not path.exists()
+
+    def test_no_journals(self):
+        """Without a journal the usage is shown."""
+        assert run("report").exit_code == 2
+
+
+class TestGroup:
+    """The group itself."""
+
+    def test_version(self):
+        """The version is the package's."""
+        assert run("--version").stdout == f"acns-chaos, version {__version__}\n"
+
+    @pytest.mark.parametrize("name", sorted(COMMANDS))
+    def test_every_command_exists(self, name):
+        """Each entry of the table leads to a command with a help text."""
+        context = click.Context(main)
+        command = main.get_command(context, name)
+
+        assert isinstance(command, click.Command)
+        assert command.help
+
+    def test_help_lists_every_command(self):
+        """The help names each command."""
+        listed = run("--help").stdout
+
+        assert [name for name in COMMANDS if f"\n  {name} " not in listed] == []
+
+    def test_unknown_command(self):
+        """An unknown command is a usage error."""
+        result = run("judge")
+
+        assert result.exit_code == 2
+        assert "No such command 'judge'" in result.stderr
+
+    def test_as_a_module(self, monkeypatch, journal, capsys):
+        """`python -m acns_chaos.cli` is the same command."""
+        monkeypatch.setattr(sys, "argv", ["acns-chaos", "outcome", str(journal)])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_module("acns_chaos.cli", run_name="__main__")
+
+        assert caught.value.code == 0
+        assert capsys.readouterr().out.startswith("HELD: ")
+
+    @pytest.mark.parametrize("name", ["outcome", "report"])
+    def test_imports_no_client(self, monkeypatch, name, journal):
+        """Judging and reporting start without the slow clients, and without the host."""
+
+        class Forbidden(MetaPathFinder):
+            def find_spec(self, fullname, path=None, target=None):
+                if fullname.partition(".")[0] in HEAVY:
+                    raise AssertionError(f"{name} imports {fullname}")
+
+        kept = dict(sys.modules)
+        try:
+            for module in list(sys.modules):
+                if module.partition(".")[0] in ("acns_chaos", *HEAVY):
+                    del sys.modules[module]
+            monkeypatch.setattr(sys, "meta_path", [Forbidden(), *sys.meta_path])
+            fresh = importlib.import_module("acns_chaos.cli").main
+            result = CliRunner().invoke(fresh, [name, str(journal)])
+        finally:
+            sys.modules.clear()
+            sys.modules.update(kept)
+
+        assert (result.exit_code, result.exception) == (0, None)

@@ -1,0 +1,229 @@
+"""Restoring: exact, idempotent, never over somebody else's change."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acns_chaos.cluster.policies import content, content_hash
+from acns_chaos.errors import ApiError, Conflict, FaultRefused, RestoreFailed
+from acns_chaos.faults.inject import by_document
+from acns_chaos.faults.ledger import outstanding
+from acns_chaos.faults.restore import restore_all
+from tests.unit.fakes import STOREFRONT, FakeApi, run_on, storefront_policy
+from tests.unit.test_inject import break_it
+
+
+def is_original(api: FakeApi) -> bool:
+    """Whether the policy is as it was, as raw JSON."""
+    return content(api.objects[STOREFRONT]) == content(storefront_policy())
+
+
+def test_the_original_comes_back_exactly() -> None:
+    """Spec and annotations read back as they were, and the record says who and when."""
+    api = FakeApi()
+    run = run_on(api)
+    debt = break_it(run)
+
+    assert restore_all(run, timeout=0) == [debt]
+
+    assert is_original(api)
+    assert debt.restored is not None
+    assert debt.restored["by"] == "method"
+    assert debt.restored["sha256"] == content_hash(storefront_policy())
+    assert not debt.open
+
+
+def test_restoring_twice_writes_once() -> None:
+    """The second call finds nothing to do and says so."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+    restore_all(run, timeout=0)
+    writes = len(api.writes)
+
+    assert restore_all(run, timeout=0) == []
+    assert len(api.writes) == writes
+
+
+def test_two_faults_on_one_policy_are_undone_newest_first() -> None:
+    """The oldest original is what stands in the end."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+    document = deepcopy(api.objects[STOREFRONT])
+    document["spec"]["ingress"] = [{"fromEntities": ["all"]}]
+    break_it(run, change=by_document(document))
+
+    assert len(restore_all(run, timeout=0)) == 2
+    assert is_original(api)
+
+
+def test_a_policy_deleted_meanwhile_is_created_again() -> None:
+    """The original comes back even when the object is gone."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+    del api.objects[STOREFRONT]
+
+    restore_all(run, timeout=0)
+
+    assert is_original(api)
+    assert api.writes[-1][0] == "POST"
+
+
+def test_what_somebody_else_wrote_is_not_overwritten() -> None:
+    """Neither fault nor original: the sentence says who wrote it, and nothing is written."""
+    api = FakeApi()
+    run = run_on(api)
+    debt = break_it(run)
+    api.edit(ingress=[{"fromEntities": ["all"]}])
+    writes = len(api.writes)
+
+    with pytest.raises(
+        RestoreFailed, match=r"neither the fault nor the original .*\(flux wrote it"
+    ):
+        restore_all(run, timeout=0)
+
+    assert len(api.writes) == writes
+    assert debt.open
+    assert debt.restored is not None
+    assert "flux" in debt.restored["problem"]
+
+
+def test_force_overwrites_what_somebody_else_wrote() -> None:
+    """The person decides."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+    api.edit(ingress=[{"fromEntities": ["all"]}])
+
+    restore_all(run, force=True, timeout=0)
+
+    assert is_original(api)
+
+
+def test_a_policy_somebody_else_restored_is_done() -> None:
+    """GitOps was faster: nothing is written, and the record says so."""
+    api = FakeApi()
+    run = run_on(api)
+    debt = break_it(run)
+    api.objects[STOREFRONT] = storefront_policy()
+    writes = len(api.writes)
+
+    restore_all(run, timeout=0)
+
+    assert len(api.writes) == writes
+    assert debt.restored is not None
+    assert debt.restored["by"] == "others"
+
+
+def test_a_conflict_is_read_again_and_retried() -> None:
+    """A write that raced with a status-only update is done over, not given up."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+
+    def bump() -> None:
+        api.version += 1
+        api.objects[STOREFRONT]["metadata"]["resourceVersion"] = str(api.version)
+
+    api.on_write.append(bump)
+
+    restore_all(run, timeout=0)
+
+    assert is_original(api)
+
+
+def test_endless_conflicts_are_said_not_ignored() -> None:
+    """After some rounds the restore stops and stays a debt."""
+    api = FakeApi()
+    run = run_on(api)
+    debt = break_it(run)
+
+    def always(path: str, body: Any, query: Any = None) -> dict[str, Any]:
+        raise Conflict("the object has been modified", 409)
+
+    api.put = always  # type: ignore[method-assign]
+    with pytest.raises(RestoreFailed, match="changed by somebody else 5 times"):
+        restore_all(run, timeout=0)
+    assert debt.open
+
+
+def test_a_write_that_never_arrived_is_restored_as_nothing_to_do() -> None:
+    """No answer and nothing stored: the debt is settled without a write."""
+    api = FakeApi()
+    api.refuse[("PUT", STOREFRONT)] = ApiError("no answer", 0)
+    run = run_on(api)
+    with pytest.raises(FaultRefused):
+        break_it(run)
+
+    (debt,) = restore_all(run, timeout=0)
+
+    assert api.writes == []
+    assert not debt.open
+    assert debt.restored is not None
+    assert debt.restored["by"] == "method"
+
+
+def test_one_failure_does_not_stop_the_others() -> None:
+    """An API error on one policy leaves the other restored, and is said."""
+    api = FakeApi()
+    run = run_on(api)
+    debt = break_it(run)
+    api.refuse[("GET", STOREFRONT)] = ApiError("no answer", 0)
+
+    with pytest.raises(RestoreFailed, match="no answer"):
+        restore_all(run, timeout=0)
+
+    assert outstanding(run.ledger) == [debt]
+    restore_all(run, timeout=0)
+    assert is_original(api)
+
+
+RULES = st.lists(
+    st.sampled_from(
+        [
+            {},
+            {"fromEndpoints": []},
+            {"fromEndpoints": [{}]},
+            {"fromEntities": ["world"]},
+            {"fromEntities": ["cluster"], "toPorts": []},
+        ]
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    ingress=RULES,
+    labels=st.none() | st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy")),
+    annotations=st.none() | st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy")),
+    other=RULES,
+)
+def test_whatever_was_there_comes_back(
+    ingress: list[Any], labels: Any, annotations: Any, other: list[Any]
+) -> None:
+    """For any original and any fault, restoring gives an equal spec, labels and annotations."""
+    api = FakeApi()
+    policy = api.objects[STOREFRONT]
+    policy["spec"]["ingress"] = ingress
+    policy["spec"]["egress"] = [{}]
+    for key, value in (("labels", labels), ("annotations", annotations)):
+        policy["metadata"].pop(key, None)
+        if value is not None:
+            policy["metadata"][key] = value
+    before = content(policy)
+    document = deepcopy(policy)
+    document["spec"]["ingress"] = other
+    run = run_on(api)
+    try:
+        break_it(run, change=by_document(document))
+    except FaultRefused:
+        assert api.writes == []
+    restore_all(run, timeout=0)
+
+    assert content(api.objects[STOREFRONT]) == before
