@@ -7,11 +7,20 @@ A denial has two witnesses: the client met silence, and a drop counter moved. On
 import functools
 from typing import Any
 
+from acns_chaos.cluster.readiness import deployment_is_available
 from acns_chaos.errors import ApiError
 from acns_chaos.evidence.connections import read_connection as connection_reading
 from acns_chaos.evidence.connections import read_url
 from acns_chaos.evidence.counters import Bounds, counter_named, read_counter
-from acns_chaos.evidence.readings import DIFFERENT, EQUAL, UNKNOWN, Reading, reading
+from acns_chaos.evidence.readings import (
+    DIFFERENT,
+    EQUAL,
+    NOT_READY,
+    READY,
+    UNKNOWN,
+    Reading,
+    reading,
+)
 from acns_chaos.evidence.shop import read_shop
 from acns_chaos.faults.recording import recorded_hashes
 from acns_chaos.faults.session import armed_run
@@ -23,6 +32,7 @@ __all__ = [
     "read_connection",
     "read_egress",
     "read_order",
+    "read_readiness",
     "read_storefront",
 ]
 
@@ -121,6 +131,32 @@ def read_connection(
     )
 
 
+def read_readiness(
+    workload: str,
+    expect: str = "READY",
+    namespace: str = "",
+) -> dict:
+    """Ask Kubernetes whether a Deployment's pods are all Ready.
+
+    Kubelet probes come from the node, which policies let in by default: pods stay Ready while
+    customers are cut off. This is no steady-state signal for ingress faults, and worth showing.
+
+    Args:
+        workload: the Deployment's name.
+        expect: "READY" or "NOT_READY".
+        namespace: of the workload; "" takes the experiment's.
+    """
+    run = armed_run()
+    home = namespace or run.target.namespace
+    blank = functools.partial(reading, what=f"readiness of {home}/{workload}", expected=expect)
+    try:
+        state = READY if deployment_is_available(run.target.context, home, workload) else NOT_READY
+    except ApiError as error:
+        return blank(UNKNOWN, sentence=str(error), met=None, evidence={})
+    text = "all pods are Ready" if state == READY else "not all pods are Ready"
+    return blank(state, sentence=f"{home}/{workload}: {text}", met=state == expect, evidence={})
+
+
 def count_drops(
     workload: str = "",
     direction: str = "ingress",
@@ -164,7 +200,7 @@ def count_drops(
 
 
 def policies_are_as_recorded() -> dict:
-    """Compare every policy of the cluster with what the guard recorded when the run began.
+    """Compare the namespace's and the clusterwide policies with what they were at the start.
 
     Spec, labels and annotations, as raw JSON: `[]` and absent differ.
     """
@@ -172,7 +208,7 @@ def policies_are_as_recorded() -> dict:
     what = "policies as recorded at the start"
     blank = functools.partial(reading, what=what, expected=EQUAL)
     try:
-        live = recorded_hashes(run.policies.all())
+        live = recorded_hashes(run.policies.all(), run.target.namespace)
     except ApiError as error:
         return blank(UNKNOWN, sentence=f"cannot list policies: {error}", met=None, evidence={})
     differing = sorted(

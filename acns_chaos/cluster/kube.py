@@ -10,6 +10,7 @@ because a hung API server must not hang an experiment.
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from acns_chaos.errors import ApiError, Conflict, Forbidden, NotFound, TargetErr
 __all__ = ["Api", "in_cluster_api", "kubeconfig_api"]
 
 TIMEOUT = 10.0
+# Segments of letters, digits, dots and dashes, none of them dots alone.
+PATH = re.compile(r"(/(?![.]+(/|$))[A-Za-z0-9][A-Za-z0-9.-]*)+")
 
 
 class Api:
@@ -75,6 +78,9 @@ class Api:
         """
         import urllib3
 
+        if not PATH.fullmatch(path):
+            # A name from an experiment must never lead to another resource than the one meant.
+            raise ApiError(f"{path!r} is not a path of the API: a name in it is no Kubernetes name")
         url = self.server + path + ("?" + urlencode(query) if query else "")
         headers = {"Accept": "application/json", **self.headers()}
         if body is not None:

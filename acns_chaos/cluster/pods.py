@@ -122,6 +122,7 @@ def run_in(
 
     query = [("command", word) for word in command]
     query += [("container", container), ("stdout", "true"), ("stderr", "true"), ("stdin", "false")]
+    # The names come from the API server's own list of pods.
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
     url = ws_client.get_websocket_url(api.server + path + "?" + urlencode(query))
     # Connecting has no time-out of its own in that client: a hung API server must not hang us.

@@ -26,10 +26,12 @@ class Counter:
     """A drop counter one can ask for.
 
     Attributes:
-        query: PromQL naming one metric, summed by reason and, at a node, by direction.
+        metric: its name.
+        query: PromQL over that one metric, summed by reason and, at a node, by direction.
         direction: "INGRESS" or "EGRESS" to keep that direction's series only, "" for all.
     """
 
+    metric: str
     query: str
     direction: str = ""
 
@@ -44,14 +46,17 @@ def drops_of_workload(namespace: str, workload: str, direction: str) -> Counter:
             side only (reference workshop-facts §3.1).
     """
     side = "destination" if direction == "ingress" else "source"
-    pods = f"{namespace}/{workload}-.*" if workload else f"{namespace}/.*"
-    # The pod label is `namespace/pod`; regexes are anchored, RE2.
-    return Counter(f'sum by (reason) (hubble_drop_total{{{side}=~"{pods}"}})')
+    # The label is `namespace/pod` on AKS, `namespace/workload` elsewhere; RE2, anchored.
+    name = workload.replace(".", "[.]")
+    pods = f"{namespace}/{name}(-.*)?" if workload else f"{namespace}/.*"
+    metric = "hubble_drop_total"
+    return Counter(metric, f'sum by (reason) ({metric}{{{side}=~"{pods}"}})')
 
 
 def drops_at_node(direction: str) -> Counter:
     """Count the packets the kernel dropped on all nodes, once each; no pod label exists."""
-    return Counter("sum by (direction, reason) (cilium_drop_count_total)", direction.upper())
+    metric = "cilium_drop_count_total"
+    return Counter(metric, f"sum by (direction, reason) ({metric})", direction.upper())
 
 
 class Prometheus:

@@ -24,7 +24,7 @@ import acns_chaos
 from acns_chaos.cluster.isolation import Isolation
 from acns_chaos.cluster.target import choose, connect, describe
 from acns_chaos.controls import lab
-from acns_chaos.controls.signals import ignored_signals
+from acns_chaos.controls.signals import HangUp, ignored_signals
 from acns_chaos.errors import AcnsChaosError, RestoreFailed, TargetError
 from acns_chaos.evidence import Outcome, derive, sign
 from acns_chaos.faults.ledger import outstanding
@@ -58,6 +58,7 @@ class _State:
     run: RunContext | None = None
     refused: str = ""
     isolation: Isolation | None = None
+    hang_up: HangUp | None = None
     roles: ClassVar[dict[str, str]] = {}
     rolling_back: bool = False
 
@@ -114,8 +115,9 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
     _State.roles = _roles(experiment)
     if _injects(experiment):
         run.require_changes_allowed()
-    run.recorded = recorded_hashes(run.policies.all())
+    run.recorded = recorded_hashes(run.policies.all(), target.namespace)
     _State.isolation = Isolation(api, name)
+    _State.hang_up = HangUp()
     arm(run)
     logger.info(
         f"Target: {target.kind} {target.context} at {target.server}, namespace {target.namespace}, "
@@ -128,7 +130,8 @@ def _require_lab(experiment: Experiment) -> None:
     if lab.trouble:
         raise TargetError(lab.trouble)
     modules = [one.get("provider", {}).get("module") for one in experiment.get("controls", [])]
-    if lab.__name__ in modules and modules.index(lab.__name__) < modules.index(__name__):
+    ours = [name for name in modules if name in (lab.__name__, __name__)]
+    if ours == [lab.__name__, __name__]:
         raise TargetError(
             "The lab control stands before the guard, so it would end the lab before the guard "
             "has restored: list the guard first."
@@ -234,6 +237,9 @@ def _end() -> None:
     if _State.isolation:
         _State.isolation.undo()
     _State.isolation = None
+    if _State.hang_up:
+        _State.hang_up.undo()
+    _State.hang_up = None
     _State.run = None
 
 

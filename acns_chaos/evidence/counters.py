@@ -1,5 +1,6 @@
 """Readings of drop counters: differences of raw sums, a missing series counted as 0."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from acns_chaos.cluster.prometheus import Counter, Prometheus, drops_at_node, dr
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError
 from acns_chaos.evidence.readings import COUNTED, UNKNOWN, Reading, reading
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 __all__ = ["Bounds", "counter_named", "read_counter"]
 
@@ -35,6 +38,9 @@ def counter_named(name: str, namespace: str, workload: str, direction: str) -> C
     Raises:
         ValueError: the name or the direction is none we know; the sentence says which are.
     """
+    for given in (namespace, workload):
+        if given and not NAME.fullmatch(given):
+            raise ValueError(f"{given!r} is no Kubernetes name")
     if direction not in ("ingress", "egress"):
         raise ValueError(f"direction must be ingress or egress, not {direction!r}")
     if name == "hubble":
@@ -96,5 +102,5 @@ def read_counter(
     if not fresh:
         text = f"Prometheus has no fresh drop metrics for the last {time.time() - begin:.0f} s"
         return reading(UNKNOWN, what, text, None, bounds.as_json(), evidence, count=count)
-    text = f"{count:g} counted by {counter.query.rpartition('(')[2].rstrip(')').split('{')[0]}"
+    text = f"{count:g} counted by {counter.metric}"
     return reading(COUNTED, what, text, bounds.hold(count), bounds.as_json(), evidence, count=count)

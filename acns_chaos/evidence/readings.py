@@ -9,7 +9,9 @@ __all__ = [
     "DIFFERENT",
     "EQUAL",
     "NAMED",
+    "NOT_READY",
     "OPEN",
+    "READY",
     "UNKNOWN",
     "UNNAMED",
     "Reading",
@@ -24,6 +26,8 @@ EQUAL = "EQUAL"
 DIFFERENT = "DIFFERENT"
 NAMED = "NAMED"
 UNNAMED = "UNNAMED"
+READY = "READY"
+NOT_READY = "NOT_READY"
 
 # Plain JSON; the host writes it into the journal as it is.
 Reading = dict[str, Any]

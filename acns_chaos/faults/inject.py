@@ -13,7 +13,7 @@ import yaml
 
 from acns_chaos.cluster.inventory import take_inventory
 from acns_chaos.cluster.policies import PolicyRef, content
-from acns_chaos.errors import ApiError, FaultRefused, NotFound, PolicyError
+from acns_chaos.errors import ApiError, Conflict, FaultRefused, NotFound, PolicyError
 from acns_chaos.faults.ledger import Debt, now
 from acns_chaos.faults.prediction import Prediction, predict, require_within
 from acns_chaos.faults.restore import restore_debt
@@ -25,6 +25,8 @@ from acns_chaos.policy.validity import problems
 __all__ = ["Change", "by_document", "by_operator", "inject", "load_document"]
 
 MARK = "acns-chaos/"
+# A conflict means that somebody else writes too; each round reads what they wrote first.
+ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,7 @@ def inject(
         predicted=prediction.as_json(),
         fault=faulty,
     )
-    _rehearse(run, faulty, live)
-    run.ledger.record(debt)
-    _write(run, debt, faulty)
+    _commit(run, debt, faulty)
     flip = wait_for_flow(run, prediction, faulty=True, timeout=timeout)
     debt.realised, debt.realised_by = flip.at, flip.sentence
     if flip.at:
@@ -177,11 +177,40 @@ def _marked(run: RunContext, changed: dict[str, Any]) -> dict[str, Any]:
     return marked
 
 
+def _commit(run: RunContext, debt: Debt, faulty: dict[str, Any]) -> None:
+    """Rehearse, record, write; a conflict that changed no content is only read again.
+
+    The operator writes a policy's status some milliseconds after every write to it (captures,
+    "Validation and status"), so the version read a moment ago is often an older one.
+    """
+    for _ in range(ROUNDS):
+        live = run.policies.get(debt.ref)
+        if content(live) != content(debt.before):
+            raise FaultRefused(
+                f"{debt.ref} was changed by somebody else while the fault was prepared. "
+                "Nothing was changed by this run."
+            )
+        faulty["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        try:
+            _rehearse(run, faulty, live)
+            run.ledger.record(debt)
+            _write(run, debt, faulty)
+            return
+        except Conflict:
+            continue
+    raise FaultRefused(
+        f"{debt.ref} was written by somebody else {ROUNDS} times while the fault was prepared. "
+        "Nothing was changed by this run."
+    )
+
+
 def _rehearse(run: RunContext, faulty: Mapping[str, Any], live: Mapping[str, Any]) -> None:
     """Ask the server whether it would take the fault, and the original back."""
     for step, policy in (("fault", faulty), ("restore", live)):
         try:
             run.policies.replace(policy, dry_run=True)
+        except Conflict:
+            raise
         except ApiError as error:
             raise FaultRefused(
                 f"The API server would refuse the {step}: {error}. Nothing was changed."
@@ -190,20 +219,14 @@ def _rehearse(run: RunContext, faulty: Mapping[str, Any], live: Mapping[str, Any
 
 def _write(run: RunContext, debt: Debt, faulty: Mapping[str, Any]) -> None:
     """PUT the fault, and compare what was stored with what was meant."""
-    debt.submitted = run.note("submitted", f"PUT {debt.ref} with fault {debt.operator}")
+    submitted = now()
+    debt.submitted = submitted
     try:
         stored = run.policies.replace(faulty)
     except ApiError as error:
-        if 400 <= error.status < 500:
-            # A definite no: nothing was stored. No answer at all proves nothing, so the debt stays.
-            run.ledger.forget(debt)
-            raise FaultRefused(
-                f"The API server refused the fault on {debt.ref}: {error}. Nothing was changed."
-            ) from error
-        raise FaultRefused(
-            f"Whether the fault on {debt.ref} was stored is not known ({error}); "
-            "it is restored in any case."
-        ) from error
+        _refused(run, debt, error)
+        raise
+    run.note("submitted", f"PUT {debt.ref} with fault {debt.operator}", submitted)
     debt.accepted, debt.fault = now(), stored
     run.note("accepted", f"{debt.ref} stored as generation {_generation(stored)}", debt.accepted)
     if content(stored) != content(faulty):
@@ -212,6 +235,20 @@ def _write(run: RunContext, debt: Debt, faulty: Mapping[str, Any]) -> None:
             f"The API server stored something else than the fault on {debt.ref}; "
             "the original was put back."
         )
+
+
+def _refused(run: RunContext, debt: Debt, error: ApiError) -> None:
+    """Drop the debt when nothing was stored for certain; keep it when nobody knows."""
+    if not 400 <= error.status < 500:
+        raise FaultRefused(
+            f"Whether the fault on {debt.ref} was stored is not known ({error}); "
+            "it is restored in any case."
+        ) from error
+    run.ledger.forget(debt)
+    if not isinstance(error, Conflict):
+        raise FaultRefused(
+            f"The API server refused the fault on {debt.ref}: {error}. Nothing was changed."
+        ) from error
 
 
 def _generation(policy: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from acns_chaos import __version__
 from acns_chaos.evidence import Outcome
+from tests.journeys.conftest import start_lab
 from tests.journeys.hosts import ROOT, own
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -58,6 +59,7 @@ def test_the_readme_holds_only_commands_that_are_tested() -> None:
         "make demo",
         "export ACNS_CHAOS_CLUSTER=my-aks-context",
         "export ACNS_CHAOS_PROMETHEUS_URL=http://127.0.0.1:9090",
+        "export ACNS_CHAOS_DROP_WINDOW=60 ACNS_CHAOS_EVIDENCE_TIMEOUT=120",
         ".venv/bin/chaos run probes/storefront-reachable.json",
         ".venv/bin/acns-chaos outcome out/journal.json",
         ".venv/bin/acns-chaos report out/journal.json -o out/report.md",
@@ -123,6 +125,49 @@ def test_the_experiment_in_the_readme_holds(tmp_path: Path) -> None:
     )
     journal = json.loads((tmp_path / "journal.json").read_text())
     assert done.returncode == 0, (done.stderr, journal["acns_chaos"]["outcome"])
+
+
+def test_the_variables_in_the_readme_are_read_somewhere() -> None:
+    """Each ACNS_CHAOS_ variable of the README stands in the code or in a shipped experiment."""
+    sources = [*(ROOT / "acns_chaos").rglob("*.py"), *(ROOT / "experiments").glob("*.json")]
+    text = "\n".join(path.read_text("utf-8") for path in sources)
+    names = set(re.findall(r"ACNS_CHAOS_[A-Z_]+", README))
+    assert len(names) == 6
+    assert {name for name in names if name not in text} == set()
+
+
+def test_on_your_own_cluster_works_as_written(tmp_path: Path) -> None:
+    """The lines under "On your own cluster" run against a context of that name."""
+    lab, ready = start_lab(tmp_path, "--git-version", "v1.34.1")
+    try:
+        config = yaml.safe_load(Path(ready["kubeconfig"]).read_text())
+        config["contexts"][0]["name"] = config["current-context"] = "my-aks-context"
+        (tmp_path / "config").write_text(yaml.safe_dump(config))
+        block = next(one for one in blocks("sh") if "my-aks-context" in one)
+        script = block.replace(".venv/bin/chaos", str(own().chaos)).replace(
+            "http://127.0.0.1:9090", ready["env"]["ACNS_CHAOS_PROMETHEUS_URL"]
+        )
+        done = subprocess.run(
+            ["bash", "-euc", script],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env={
+                **os.environ,
+                "KUBECONFIG": str(tmp_path / "config"),
+                "ACNS_CHAOS_STOREFRONT_URL": ready["env"]["ACNS_CHAOS_STOREFRONT_URL"],
+            },
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Target: cluster my-aks-context" in done.stderr
+    finally:
+        assert lab.stdin is not None
+        lab.stdin.close()
+        lab.wait()
+        assert lab.stdout is not None
+        lab.stdout.close()
 
 
 def test_every_make_target_is_documented() -> None:

@@ -38,6 +38,7 @@ def test_the_journal_shows_what_happened(own_chaos: Chaos) -> None:
     assert outputs["Prometheus notices policy drops on the nodes"]["count"] >= 3
     culprits = outputs["the policy to blame is named"]["culprits"]
     assert culprits == ["pets/allow-store-front-traffic"]
+    assert outputs["the storefront's pods stay Ready all the while"]["reading"] == "READY"
     (fault,) = done.section["faults"]
     assert fault["operator"] == "ingress-from-nobody"
     assert fault["predicted"] == {"closed": ["world -> pets/store-front:8080/TCP"], "opened": []}

@@ -187,7 +187,11 @@ def test_a_hypothesis_that_is_skipped_is_no_pass(
     unchanged()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2],
+    ids=lambda number: number.name,
+)
 def test_an_interrupted_run_is_no_pass(
     chaos: Chaos,
     lab: Lab,
@@ -195,7 +199,7 @@ def test_an_interrupted_run_is_no_pass(
     unchanged: Callable[[], None],
     number: signal.Signals,
 ) -> None:
-    """SIGTERM is swallowed by lib 1.44, SIGUSR2 plays no rollbacks: restored all the same."""
+    """1.44 swallows SIGTERM, SIGHUP kills, SIGUSR2 plays no rollbacks: restored all the same."""
     arguments(short, "customers are cut off").update(expect="OPEN", deadline=30)
     done = chaos.interrupt(short, lambda: broken(lab), number)
     is_no_pass(done, "INCONCLUSIVE")
@@ -272,6 +276,47 @@ def test_a_background_fault_that_failed_is_no_pass(
         one["provider"]["arguments"].pop("deadline", None)
     is_no_pass(chaos.run(short), "NOT_INJECTED")
     unchanged()
+
+
+def test_an_interruption_in_a_background_activity_is_no_pass(
+    chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
+) -> None:
+    """Raised in a background thread it is lost on the host, which exits 0."""
+    (chaos.folder / "interrupting.py").write_text(
+        "from chaoslib.exceptions import InterruptExecution\n"
+        "def interrupt():\n"
+        "    raise InterruptExecution('stop the run')\n"
+    )
+    short["method"].insert(
+        1,
+        {
+            "type": "action",
+            "name": "stop the run",
+            "background": True,
+            "provider": {"type": "python", "module": "interrupting", "func": "interrupt"},
+        },
+    )
+    done = chaos.run(short, PYTHONPATH=str(chaos.folder))
+    is_no_pass(done, "INCONCLUSIVE")
+    unchanged()
+
+
+def test_a_deviation_during_the_method_is_no_pass(
+    chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
+) -> None:
+    """Asked for continuously, the hypothesis fails during the fault; the host forgets it."""
+    is_no_pass(chaos.run(short, "--hypothesis-strategy", "continuously"), "DEVIATED")
+    unchanged()
+
+
+def test_a_lab_that_would_end_before_the_guard_is_refused(
+    lonely_chaos: Chaos, short: Experiment
+) -> None:
+    """Listed first, the lab control would end the lab before the safety net is played."""
+    short["controls"].reverse()
+    done = lonely_chaos.run(short)
+    assert done.code == 1
+    assert "list the guard first" in done.output
 
 
 def test_a_silent_detector_is_no_pass(

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_discover_lists_everything_with_its_types(host: Host, tmp_path: Path) ->
         for name in module.__all__
     }
     assert names == expected
-    assert len(expected) == 2 + 7 + 3 + 7 + 2
+    assert len(expected) == 2 + 8 + 3 + 7 + 2
     for one in found:
         if one["type"] == "control":
             continue
@@ -110,6 +111,8 @@ def test_every_shipped_file_keeps_the_rules(file: Path) -> None:
         assert isinstance(probe["tolerance"]["provider"]["arguments"], dict)
     names = [one["name"] for one in (*probes, *found["method"], *found["rollbacks"])]
     assert len(names) == len(set(names))
+    used = set(re.findall(r"\$\{(\w+)\}", file.read_text("utf-8")))
+    assert used <= set(found["configuration"])
     (extension,) = [one for one in found["extensions"] if one["name"] == "acns-chaos"]
     for role in ("witnesses", "detectors", "explanations"):
         assert set(extension.get(role, [])) <= {one["name"] for one in found["method"]}

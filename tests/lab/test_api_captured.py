@@ -157,3 +157,98 @@ async def test_a_put_of_the_same_changes_nothing(lab: InProcessLab) -> None:
     assert reply.body["metadata"]["generation"] == 1
     assert reply.body["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
     assert lab.store.revision == revision
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("CiliumNetworkPolicy", CNP),
+        (
+            "CiliumClusterwideNetworkPolicy",
+            "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies",
+        ),
+    ],
+)
+async def test_a_node_selector_is_valid_to_the_operator(
+    lab: InProcessLab, kind: str, path: str
+) -> None:
+    """Both kinds with a nodeSelector are stored and Valid; only agents refuse it in the first."""
+    body = {
+        "apiVersion": "cilium.io/v2",
+        "kind": kind,
+        "metadata": {"name": "nodes"},
+        "spec": {"nodeSelector": {}, "ingress": [{"fromEntities": ["cluster"]}]},
+    }
+    reply = await lab.call("POST", path, body)
+    assert reply.code == 201
+    assert reply.body["metadata"].get("namespace") == ("pets" if path == CNP else None)
+    async with asyncio.timeout(2):
+        while True:
+            found = (await lab.call("GET", f"{path}/nodes")).body
+            if "status" in found:
+                break
+    assert found["status"]["conditions"][0]["status"] == "True"
+
+
+async def test_every_rule_of_a_list_is_validated(lab: InProcessLab) -> None:
+    """The items of specs follow the same schema, and problems name their place."""
+    good = policy()["spec"]
+    body = {**policy(), "specs": [good, {**good, "ingress": [{"fromCIDR": ["10.0.0.1"]}]}]}
+    del body["spec"]
+    reply = await lab.call("POST", CNP, body)
+    assert reply.message == (
+        'CiliumNetworkPolicy.cilium.io "open" is invalid: specs[1].ingress[0].fromCIDR[0]: '
+        'Invalid value: "10.0.0.1": specs[1].ingress[0].fromCIDR[0] in body must be of type '
+        'cidr: "10.0.0.1"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        (
+            {"toPorts": [{"ports": [{"port": str(number)} for number in range(41)]}]},
+            "spec.ingress[0].toPorts[0].ports: Too many: 41: must have at most 40 items",
+        ),
+        (
+            {"fromRequires": ["x"]},
+            "spec.ingress[0].fromRequires: Too many: 1: must have at most 0 items",
+        ),
+        (
+            {"toPorts": [{"rules": {}}]},
+            (
+                '<nil>: Invalid value: "": "spec.ingress[0].toPorts[0].rules" must validate one '
+                "and only one schema (oneOf). Found none valid"
+            ),
+        ),
+        (
+            {"toPorts": [{"serverNames": []}]},
+            "spec.ingress[0].toPorts[0].serverNames in body should have at least 1 items",
+        ),
+        (
+            {"icmps": [{"fields": [{"type": "Nonsense"}]}]},
+            "spec.ingress[0].icmps[0].fields[0].type in body should match '^([0-9]|[1-9][0-9]|",
+        ),
+        (
+            {"toPorts": [{"ports": [{"port": "1", "endPort": 65536}]}]},
+            "endPort in body should be less than or equal to 65535",
+        ),
+        (
+            {"authentication": {}},
+            "spec.ingress[0].authentication.mode: Required value",
+        ),
+        (
+            {"fromCIDRSet": [{"cidr": "10.0.0.0/8", "cidrGroupRef": "g"}]},
+            (
+                '"spec.ingress[0].fromCIDRSet[0]" must validate one and only one schema (oneOf). '
+                "Found 2 valid alternatives"
+            ),
+        ),
+    ],
+)
+async def test_other_limits_of_the_definition(
+    lab: InProcessLab, rule: dict[str, Any], problem: str
+) -> None:
+    """Counts, alternatives, names and required members of the definition are refused with 422."""
+    reply = await lab.call("POST", CNP, policy(ingress=[rule]))
+    assert (reply.code, problem in reply.message) == (422, True), reply.message

@@ -204,7 +204,8 @@ def test_one_registered_lab(tmp_path: Path) -> None:
 
 def test_a_killed_lab_does_not_block_the_next(tmp_path: Path) -> None:
     """After kill -9 the lock is free, and a stale ready line is replaced."""
-    home = {"ACNS_CHAOS_LAB_HOME": str(tmp_path)}
+    # A killed lab leaves its directory behind: let it be in one that pytest removes.
+    home = {"ACNS_CHAOS_LAB_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     with running("--register", environment=home) as (process, dead):
         process.kill()
         process.wait(timeout=5)

@@ -179,6 +179,36 @@ def test_a_server_that_stores_something_else_is_found_out() -> None:
     assert content(api.objects[STOREFRONT]) == content(storefront_policy())
 
 
+def test_a_conflict_that_changed_no_content_is_read_again() -> None:
+    """The operator wrote the status in between: the fault is stored all the same."""
+    api = FakeApi()
+    run = run_on(api)
+
+    def bump() -> None:
+        api.version += 1
+        api.objects[STOREFRONT]["metadata"]["resourceVersion"] = str(api.version)
+
+    api.on_write.append(bump)
+
+    break_it(run)
+
+    assert api.objects[STOREFRONT]["spec"]["ingress"] == [{"fromEndpoints": []}]
+    assert len(run.ledger.all()) == 1
+
+
+def test_a_policy_changed_while_the_fault_was_prepared_is_left_alone() -> None:
+    """Somebody else's rule is never overwritten by a fault planned on the old one."""
+    api = FakeApi()
+    run = run_on(api)
+    api.on_write.append(lambda: api.edit(ingress=[{"fromEntities": ["all"]}]))
+
+    with pytest.raises(FaultRefused, match="changed by somebody else while the fault"):
+        break_it(run)
+
+    assert api.objects[STOREFRONT]["spec"]["ingress"] == [{"fromEntities": ["all"]}]
+    assert run.ledger.all() == []
+
+
 def test_a_real_cluster_is_refused_without_a_ledger_that_survives() -> None:
     """Until restoring survives `kill -9`, a named context is not changed."""
     api = FakeApi()

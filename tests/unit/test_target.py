@@ -100,6 +100,16 @@ def test_the_named_context_is_opened_with_its_own_credentials(tmp_path: Path) ->
     assert api.headers()["authorization"] == "Bearer t"
 
 
+@pytest.mark.parametrize(
+    "name", ["../../secrets/x", "..", "a/../b", "a?watch=1", "a b", "a#b", "", "a%2fb"]
+)
+def test_a_name_never_leads_to_another_resource(tmp_path: Path, name: str) -> None:
+    """A policy called `../../secrets/x` is refused before anything is asked."""
+    api, _ = kubeconfig_api("aks-prod", str(kubeconfig(tmp_path, "aks-prod")))
+    with pytest.raises(ApiError, match="is not a path of the API"):
+        api.get(f"/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies/{name}")
+
+
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
     """No network is one sentence with the server in it."""
     api, name = kubeconfig_api("aks-prod", str(kubeconfig(tmp_path, "aks-prod")))

@@ -1,0 +1,138 @@
+"""The customer's view: open, silent, or something else that is no policy drop."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from acns_chaos.cluster.storefront import ask, storefront_url
+from acns_chaos.errors import NotFound
+from acns_chaos.evidence.shop import read_shop
+
+
+class Shop(BaseHTTPRequestHandler):
+    """Answers with the status that the path names; /silence holds the line."""
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        if self.path == "/silence":
+            self.server.gate.wait(5)  # type: ignore[attr-defined]
+            return
+        self.send_response(int(self.path.strip("/") or 200))
+        self.end_headers()
+        self.wfile.write(b'[{"id": 1}, {"id": 2}]')
+
+    def do_POST(self) -> None:
+        """Answer likewise."""
+        self.do_GET()
+
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    """A shop on loopback."""
+    server = HTTPServer(("127.0.0.1", 0), Shop)
+    server.gate = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.gate.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def read(url: str, path: str, expect: str = "OPEN", deadline: float = 0.0) -> dict[str, Any]:
+    """Ask the shop at *url*."""
+    environ = {"ACNS_CHAOS_STOREFRONT_URL": url}
+    return read_shop(
+        None,
+        environ,
+        "pets",
+        "store-front",
+        "GET",
+        path,
+        expect,
+        0.3,
+        deadline,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "state"),
+    [
+        ("/200", "OPEN"),
+        ("/302", "OPEN"),
+        ("/504", "DENIED"),
+        ("/500", "UNKNOWN"),
+        ("/404", "UNKNOWN"),
+    ],
+)
+def test_what_each_answer_means(shop: str, path: str, state: str) -> None:
+    """Only silence is a drop; a 504 is silence further in; other errors are nobody's denial."""
+    assert read(shop, path)["reading"] == state
+
+
+def test_silence_is_denied(shop: str) -> None:
+    """No answer within the time-out."""
+    told = read(shop, "/silence", expect="DENIED")
+    assert (told["reading"], told["met"]) == ("DENIED", True)
+    assert "no answer within 0.3 s" in told["sentence"]
+
+
+def test_a_refused_connection_is_unknown_and_not_denied() -> None:
+    """A policy never refuses: nobody listens, which says nothing about policy."""
+    told = read("http://127.0.0.1:9", "/", expect="DENIED")
+    assert (told["reading"], told["met"]) == ("UNKNOWN", None)
+    assert "refused" in told["sentence"]
+
+
+def test_products_are_counted(shop: str) -> None:
+    """An empty catalogue is worth seeing in the journal."""
+    assert read(shop, "/200")["evidence"]["items"] == 2
+
+
+def test_asking_goes_on_until_the_expected_answer(shop: str) -> None:
+    """With a deadline, an answer that is not the expected one is asked for again."""
+    told = read(shop, "/200", expect="DENIED", deadline=0.2)
+    assert told["met"] is False
+    assert told["evidence"]["asked"] > 1
+
+
+def test_a_url_nobody_can_ask_is_said() -> None:
+    """A malformed address is a sentence, not a traceback."""
+    assert ask("GET", "http://[", 0.3).detail.startswith(("cannot be asked", "connection failed"))
+
+
+class Services:
+    """An API that knows one Service."""
+
+    def __init__(self, service: dict[str, Any]) -> None:
+        self.service = service
+
+    def get(self, path: str, query: Any = None) -> dict[str, Any]:
+        """Return the Service."""
+        return self.service
+
+
+@pytest.mark.parametrize(
+    ("port", "host", "url"),
+    [
+        (80, {"ip": "203.0.113.9"}, "http://203.0.113.9"),
+        (8080, {"hostname": "shop.example.com"}, "http://shop.example.com:8080"),
+    ],
+)
+def test_the_address_is_the_load_balancers(port: int, host: dict[str, str], url: str) -> None:
+    """Without a variable the Service's own status says where customers go."""
+    service = {"spec": {"ports": [{"port": port}]}, "status": {"loadBalancer": {"ingress": [host]}}}
+    assert storefront_url(Services(service), "pets", "store-front", {}) == url  # type: ignore[arg-type]
+
+
+def test_a_service_without_an_address_is_said() -> None:
+    """A pending LoadBalancer names the variable that helps."""
+    with pytest.raises(NotFound, match="has no LoadBalancer address: set ACNS_CHAOS_STOREFRONT"):
+        storefront_url(Services({"spec": {}, "status": {}}), "pets", "store-front", {})  # type: ignore[arg-type]
