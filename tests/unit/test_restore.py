@@ -168,6 +168,24 @@ def test_a_write_that_never_arrived_is_restored_as_nothing_to_do() -> None:
     assert debt.restored["by"] == "method"
 
 
+def test_a_behaviour_that_cannot_be_tried_is_no_failed_restore() -> None:
+    """The content was read back; that nobody could look further is said beside it."""
+    api = FakeApi()
+    run = run_on(api)
+    debt = break_it(run)
+    debt.realised = "2026-01-01T00:00:00+00:00"
+    api.refuse[("GET", "/api/v1/pods")] = ApiError("pods is forbidden", 403)
+
+    restore_all(run, timeout=0)
+
+    assert not debt.open
+    assert debt.restored is not None
+    assert debt.restored["behaviour"] == {
+        "at": None,
+        "sentence": "the behaviour could not be tried: pods is forbidden",
+    }
+
+
 def test_one_failure_does_not_stop_the_others() -> None:
     """An API error on one policy leaves the other restored, and is said."""
     api = FakeApi()
