@@ -6,6 +6,7 @@ READY  := $(VENV)/.installed
 # Set by CI to a lock file; empty means the ranges of pyproject.toml.
 CONSTRAINTS ?=
 PIP_CONSTRAINTS = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+OUT    ?= out
 CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
 
 .DEFAULT_GOAL := help
@@ -18,13 +19,14 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "acns-chaos needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet $(PIP_CONSTRAINTS) --editable '.[lab]' --group dev
+	# setuptools warns of folders named like the package, which is what this checkout is.
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet $(PIP_CONSTRAINTS) --editable '.[lab]' --group dev
 	@touch $@
 
 demo: $(READY) ## break the storefront's policy in the lab, watch, restore, report
-	@mkdir -p out
-	@ACNS_CHAOS_CLUSTER=lab $(CHAOS) run --journal-path out/journal.json experiments/storefront-ingress.json
-	@$(BIN)/acns-chaos outcome out/journal.json
+	@mkdir -p $(OUT)
+	@ACNS_CHAOS_CLUSTER=lab $(CHAOS) run --journal-path $(OUT)/journal.json experiments/storefront-ingress.json
+	@$(BIN)/acns-chaos outcome $(OUT)/journal.json
 
 test: $(READY) ## every test of a development machine
 	$(BIN)/python -m pytest

@@ -8,7 +8,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from acns_chaos.cluster.policies import policy_ref
-from acns_chaos.errors import FaultRefused, PolicyError
+from acns_chaos.errors import ArgumentError, FaultRefused, PolicyError
+from acns_chaos.evidence.arguments import names, numbers
 from acns_chaos.faults.runcontext import refusal
 from acns_chaos.faults.session import armed_run
 
@@ -52,8 +53,13 @@ def inject_fault(
     from acns_chaos.faults.inject import inject
 
     run = armed_run()
-    ref = policy_ref(kind, namespace or run.target.namespace, policy)
-    debt = inject(run, ref, _change(operator, policy_file, document), limit, timeout)
+    try:
+        patience = numbers({"timeout": timeout})["timeout"]
+        allowed = names("limit", limit)
+        ref = policy_ref(kind, namespace or run.target.namespace, policy)
+    except (ArgumentError, PolicyError) as error:
+        raise FaultRefused(f"{error}. Nothing was changed.".replace("..", ".")) from error
+    debt = inject(run, ref, _change(operator, policy_file, document), allowed, patience)
     logger.info(f"Fault {debt.operator} on {ref}: {debt.realised_by}")
     return {key: value for key, value in debt.as_json().items() if key not in ("before", "fault")}
 
@@ -76,15 +82,15 @@ def restore_policies(
     if why := refusal():
         return {"restored": [], "sentence": f"Nothing to restore, as nothing ran: {why}"}
     run = armed_run()
-    paid = restore_all(run, force=force, timeout=timeout)
-    names = [str(debt.ref) for debt in paid]
+    paid = restore_all(run, force=force, timeout=numbers({"timeout": timeout})["timeout"])
+    restored = [str(debt.ref) for debt in paid]
     sentence = (
-        f"Restored {', '.join(names)}, read back as before"
-        if names
+        f"Restored {', '.join(restored)}, read back as before"
+        if restored
         else "Nothing to restore: this run leaves no policy changed"
     )
     logger.info(sentence)
-    return {"restored": names, "sentence": sentence}
+    return {"restored": restored, "sentence": sentence}
 
 
 def _change(operator: str, policy_file: str, document: dict[str, Any]) -> "Change":

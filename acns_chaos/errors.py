@@ -6,10 +6,12 @@
     ├── TargetError        which cluster is meant cannot be told, or it cannot be reached
     │   └── TargetRefused  it can, but this run may not touch it
     ├── NotArmed           an activity was called without the guard control
+    ├── ArgumentError      an argument of an activity cannot be meant
     ├── PolicyError        a policy document or an operator cannot be used
     ├── FaultRefused       a fault was not injected: nothing was written
+    ├── FaultUncertain     whether a fault was stored is not known, or not as it was meant
     ├── RestoreFailed      an original could not be put back, or not be verified
-    ├── ApiError           the Kubernetes API answered with an error
+    ├── ApiError           an API (Kubernetes, Prometheus) answered with an error
     │   ├── NotFound       404
     │   ├── Conflict       409
     │   └── Forbidden      401 or 403
@@ -21,8 +23,10 @@ Class names appear in journals ("acns_chaos.errors.FaultRefused: ..."), so they 
 __all__ = [
     "AcnsChaosError",
     "ApiError",
+    "ArgumentError",
     "Conflict",
     "FaultRefused",
+    "FaultUncertain",
     "Forbidden",
     "JournalError",
     "NotArmed",
@@ -50,6 +54,10 @@ class NotArmed(AcnsChaosError):
     """An activity was called without the guard control."""
 
 
+class ArgumentError(AcnsChaosError):
+    """An argument of an activity cannot be meant."""
+
+
 class PolicyError(AcnsChaosError):
     """A policy document or an operator cannot be used."""
 
@@ -58,12 +66,16 @@ class FaultRefused(AcnsChaosError):
     """A fault was not injected; nothing was written."""
 
 
+class FaultUncertain(AcnsChaosError):
+    """Whether a fault was stored is not known, or it was not stored as it was meant."""
+
+
 class RestoreFailed(AcnsChaosError):
     """An original could not be put back, or not be verified."""
 
 
 class ApiError(AcnsChaosError):
-    """The Kubernetes API answered with an error.
+    """An API (Kubernetes, Prometheus) answered with an error.
 
     Attributes:
         status: the HTTP status code, 0 when there was no answer.

@@ -5,14 +5,17 @@ A denial has two witnesses: the client met silence, and a drop counter moved. On
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from acns_chaos.cluster.readiness import deployment_is_available
-from acns_chaos.errors import ApiError
+from acns_chaos.errors import ApiError, ArgumentError
+from acns_chaos.evidence.arguments import numbers, word
 from acns_chaos.evidence.connections import read_connection as connection_reading
 from acns_chaos.evidence.connections import read_url
 from acns_chaos.evidence.counters import Bounds, counter_named, read_counter
 from acns_chaos.evidence.readings import (
+    CONNECTED,
     DIFFERENT,
     EQUAL,
     NOT_READY,
@@ -37,6 +40,20 @@ __all__ = [
 ]
 
 
+def _answers(probe: Callable[..., dict]) -> Callable[..., dict]:
+    """Let a probe answer UNKNOWN, with the sentence, to an argument that cannot be meant."""
+
+    @functools.wraps(probe)
+    def asked(*arguments: Any, **named: Any) -> dict:
+        try:
+            return probe(*arguments, **named)
+        except ArgumentError as error:
+            return reading(UNKNOWN, probe.__name__, str(error), None, None, {})
+
+    return asked
+
+
+@_answers
 def read_storefront(
     path: str = "/",
     expect: str = "OPEN",
@@ -54,21 +71,21 @@ def read_storefront(
     return _shop("GET", path, expect, timeout, deadline)
 
 
+@_answers
 def read_order(
     expect: str = "OPEN",
     timeout: float = 5.0,
-    deadline: float = 0.0,
 ) -> dict:
     """Place one synthetic order; only an accepted order proves that the message queue is reached.
 
     Args:
         expect: "OPEN" or "DENIED".
-        timeout: seconds one request may take.
-        deadline: seconds to keep asking until the expected answer comes; 0 asks once.
+        timeout: seconds the request may take. It is placed once, whatever comes of it.
     """
-    return _shop("POST", "/api/orders/", expect, timeout, deadline)
+    return _shop("POST", "/api/orders/", expect, timeout, 0.0)
 
 
+@_answers
 def read_egress(
     workload: str,
     url: str,
@@ -89,9 +106,12 @@ def read_egress(
     """
     run = armed_run()
     home = namespace or run.target.namespace
-    return read_url(run.api, home, workload, container, url, expect, timeout)
+    wanted = word("expect", expect, CONNECTED)
+    patience = numbers({"timeout": timeout})["timeout"]
+    return read_url(run.api, home, workload, container, url, wanted, patience)
 
 
+@_answers
 def read_connection(
     workload: str,
     service: str,
@@ -117,6 +137,7 @@ def read_connection(
     """
     run = armed_run()
     home = namespace or run.target.namespace
+    given = numbers({"port": port, "timeout": timeout, "evidence_timeout": evidence_timeout})
     return connection_reading(
         run.api,
         run.environ,
@@ -124,13 +145,14 @@ def read_connection(
         workload,
         container,
         service,
-        port,
-        expect,
-        timeout,
-        evidence_timeout,
+        int(given["port"]),
+        word("expect", expect, CONNECTED),
+        given["timeout"],
+        given["evidence_timeout"],
     )
 
 
+@_answers
 def read_readiness(
     workload: str,
     expect: str = "READY",
@@ -148,6 +170,7 @@ def read_readiness(
     """
     run = armed_run()
     home = namespace or run.target.namespace
+    word("expect", expect, (READY, NOT_READY))
     blank = functools.partial(reading, what=f"readiness of {home}/{workload}", expected=expect)
     try:
         state = READY if deployment_is_available(run.target.context, home, workload) else NOT_READY
@@ -157,6 +180,7 @@ def read_readiness(
     return blank(state, sentence=f"{home}/{workload}: {text}", met=state == expect, evidence={})
 
 
+@_answers
 def count_drops(
     workload: str = "",
     direction: str = "ingress",
@@ -185,18 +209,20 @@ def count_drops(
     """
     run = armed_run()
     home = namespace or run.target.namespace
-    bounds = Bounds(at_least, at_most if at_most >= 0 else None)
+    given = numbers(
+        {"window": window, "at_least": at_least, "at_most": at_most, "deadline": deadline}
+    )
+    bounds = Bounds(given["at_least"], given["at_most"] if given["at_most"] >= 0 else None)
+    found = counter_named(counter, home, workload, direction)
     whose = f"{home}/{workload}" if counter == "hubble" else "all nodes"
     what = f"{direction} policy drops at {whose}"
-    start = run.first("submitted") if since == "fault" else ""
-    try:
-        found = counter_named(counter, home, workload, direction)
-    except ValueError as error:
-        return reading(UNKNOWN, what, str(error), None, bounds.as_json(), {}, count=None)
-    if since == "fault" and not start:
-        text = "no fault was submitted in this run, so there is nothing to count from"
-        return reading(UNKNOWN, what, text, None, bounds.as_json(), {}, count=None)
-    return read_counter(run.environ, found, what, start, window, bounds, deadline)
+    start = ""
+    if word("since", since, ("window", "fault")) == "fault":
+        start = run.first("submitted")
+        if not start:
+            text = "no fault was submitted in this run, so there is nothing to count from"
+            return reading(UNKNOWN, what, text, None, bounds.as_json(), {}, count=None)
+    return read_counter(run.environ, found, what, start, given["window"], bounds, given["deadline"])
 
 
 def policies_are_as_recorded() -> dict:
@@ -221,6 +247,7 @@ def policies_are_as_recorded() -> dict:
     return blank(EQUAL, sentence=f"{len(live)} policies as recorded", met=True, evidence=evidence)
 
 
+@_answers
 def explain_denial(
     workload: str,
     port: int,
@@ -242,11 +269,13 @@ def explain_denial(
 
     run = armed_run()
     home = namespace or run.target.namespace
-    return explain(run.api, source, home, workload, port, protocol)
+    asked = int(numbers({"port": port})["port"])
+    return explain(run.api, source, home, workload, asked, protocol)
 
 
 def _shop(method: str, path: str, expect: str, timeout: float, deadline: float) -> Reading:
     run = armed_run()
+    given = numbers({"timeout": timeout, "deadline": deadline})
     return read_shop(
         run.api,
         run.environ,
@@ -254,7 +283,7 @@ def _shop(method: str, path: str, expect: str, timeout: float, deadline: float) 
         run.storefront,
         method,
         path,
-        expect,
-        timeout,
-        deadline,
+        word("expect", expect, CONNECTED),
+        given["timeout"],
+        given["deadline"],
     )

@@ -21,6 +21,9 @@ __all__ = ["sync"]
 def sync(check: bool, root: str) -> None:
     """Copy the claims of probes/ into experiments/, and refresh the README's tables."""
     base = Path(root)
+    for folder in ("probes", "experiments"):
+        if not (base / folder).is_dir():
+            raise AcnsChaosError(f"There is no {folder}/ in {base.resolve()}: name another --root.")
     claims = _claims(base / "probes")
     changed = [
         path

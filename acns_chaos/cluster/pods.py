@@ -118,7 +118,7 @@ def run_in(
     """
     from kubernetes.client.rest import ApiException
     from kubernetes.stream import ws_client
-    from websocket import WebSocketException, setdefaulttimeout
+    from websocket import WebSocketException, getdefaulttimeout, setdefaulttimeout
 
     query = [("command", word) for word in command]
     query += [("container", container), ("stdout", "true"), ("stderr", "true"), ("stdin", "false")]
@@ -126,6 +126,7 @@ def run_in(
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
     url = ws_client.get_websocket_url(api.server + path + "?" + urlencode(query))
     # Connecting has no time-out of its own in that client: a hung API server must not hang us.
+    usual = getdefaulttimeout()
     setdefaulttimeout(timeout)
     started = time.monotonic()
     try:
@@ -134,6 +135,8 @@ def run_in(
         raise ApiError(
             f"cannot run {command[0]!r} in {namespace}/{pod} ({container}): {_why(error)}"
         ) from error
+    finally:
+        setdefaulttimeout(usual)
     try:
         session.run_forever(timeout=timeout)
         # The status first: reading the output empties every channel.

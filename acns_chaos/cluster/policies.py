@@ -6,6 +6,7 @@ Nothing but PUT gives exact contents: `kubectl apply`, merge patch and server-si
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ KINDS = {
     "CiliumClusterwideNetworkPolicy": ("cilium.io/v2", "ciliumclusterwidenetworkpolicies", False),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", True),
 }
+
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,14 @@ def policy_ref(kind: str, namespace: str, name: str) -> PolicyRef:
     """Name a policy.
 
     Raises:
-        PolicyError: the kind is none we know.
+        PolicyError: the kind is none we know, or a name is none.
     """
     if kind not in KINDS:
         raise PolicyError(f"{kind!r} is not a policy kind: use one of {', '.join(KINDS)}.")
+    for what, given in (("policy", name), ("namespace", namespace)):
+        missing = given == "" and what == "namespace"
+        if not missing and not (isinstance(given, str) and NAME.fullmatch(given)):
+            raise PolicyError(f"{given!r} is no Kubernetes name, so no {what} can be called that.")
     return PolicyRef(kind, namespace if KINDS[kind][2] else "", name)
 
 

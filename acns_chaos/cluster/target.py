@@ -6,15 +6,17 @@ What belongs here: the choice, and what the server states about itself. Connecti
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from acns_chaos.cluster.kube import Api, in_cluster_api, kubeconfig_api
-from acns_chaos.errors import ApiError, TargetError
+from acns_chaos.errors import ApiError, NotFound, TargetError
 
-__all__ = ["LAB_MARK", "Choice", "Target", "choose", "connect", "describe"]
+__all__ = ["LAB_MARK", "Choice", "Target", "choose", "connect", "describe", "require_namespace"]
 
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 VARIABLE = "ACNS_CHAOS_CLUSTER"
 IN_CLUSTER = "in-cluster"
 # The lab's API server says what it is in its version, as distributions do ("+k3s1").
@@ -146,6 +148,26 @@ def describe(api: Api, context: str, namespace: str) -> Target:
         cilium_version=_cilium_version(api),
         kubernetes_version=version,
     )
+
+
+def require_namespace(api: Api, target: Target) -> None:
+    """Refuse a run about a namespace that is not there.
+
+    Raises:
+        TargetError: the server says that there is none; not being allowed to look is no such word.
+    """
+    if not NAME.fullmatch(target.namespace):
+        raise TargetError(f"{target.namespace!r} is no name of a namespace: correct `namespace`.")
+    try:
+        api.get(f"/api/v1/namespaces/{target.namespace}")
+    except NotFound as error:
+        raise TargetError(
+            f"Namespace {target.namespace!r} does not exist {target.label} at {target.server}: "
+            "correct `namespace` in the experiment's configuration."
+        ) from error
+    except ApiError:
+        # Forbidden to look: the first probe will tell.
+        return
 
 
 def _kube_system_uid(api: Api) -> str:

@@ -22,7 +22,7 @@ from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Se
 
 import acns_chaos
 from acns_chaos.cluster.isolation import Isolation
-from acns_chaos.cluster.target import choose, connect, describe
+from acns_chaos.cluster.target import choose, connect, describe, require_namespace
 from acns_chaos.controls import lab
 from acns_chaos.controls.signals import HangUp, ignored_signals
 from acns_chaos.errors import AcnsChaosError, RestoreFailed, TargetError
@@ -113,6 +113,7 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
     )
     _State.run = run
     _State.roles = _roles(experiment)
+    require_namespace(api, target)
     if _injects(experiment):
         run.require_changes_allowed()
     run.recorded = recorded_hashes(run.policies.all(), target.namespace)
@@ -170,9 +171,11 @@ def _show(activity: Activity, output: Any) -> None:
     role = _State.roles.get(str(activity.get("name")), "")
     if _State.run is None or output.get("met") is not True or not role:
         return
-    what = "first-drop" if role == "witnesses" and "count" in output else EVENTS[role]
+    what = "drop-counted" if role == "witnesses" and "count" in output else EVENTS[role]
     began = (output.get("evidence") or {}).get("began", "")
-    _State.run.note_first(what, output["sentence"], began)
+    # A request is known to fail from its start; a counter or an explanation only when it was read.
+    bound = "" if began else " (seen then; true at the latest then)"
+    _State.run.note_first(what, output["sentence"] + bound, began)
 
 
 def before_rollback_control(context: Experiment) -> None:

@@ -15,19 +15,6 @@ from acns_chaos.evidence.values import mapping, mappings, moment, number, sequen
 
 __all__ = ["Answer", "Run", "State"]
 
-STATES = frozenset(
-    {
-        words.OPEN,
-        words.DENIED,
-        words.COUNTED,
-        words.EQUAL,
-        words.DIFFERENT,
-        words.NAMED,
-        words.UNNAMED,
-        words.UNKNOWN,
-    }
-)
-
 # Its probes return readings; those of others return what they like, and their tolerance decides.
 PROBES = "acns_chaos.probes"
 
@@ -41,7 +28,7 @@ class Answer:
     """What a probe of ours told: its reading, checked against itself.
 
     Attributes:
-        state: one of `STATES`.
+        state: one of `readings.STATES`.
         met: whether it is what was expected; None exactly when the state is UNKNOWN.
         sentence: what was seen, or why it could not be told.
         culprits: policies an explanation named, as "namespace/name".
@@ -61,7 +48,7 @@ class Answer:
         state, met, expected = told.get("reading"), told.get("met"), told.get("expected")
         sentence = text(told.get("sentence"))
         culprits = tuple(c for c in sequence(told.get("culprits")) if isinstance(c, str))
-        if not isinstance(state, str) or state not in STATES:
+        if not isinstance(state, str) or state not in words.STATES:
             return cls(words.UNKNOWN, None, "it returned no reading")
         if state == words.UNKNOWN:
             return cls(words.UNKNOWN, None, sentence or "it could not tell")
@@ -70,10 +57,8 @@ class Answer:
                 words.UNKNOWN, None, f"it read {state} and does not say whether that was met"
             )
         wanted = expected if isinstance(expected, list | tuple) else (expected,)
-        states = [e for e in wanted if isinstance(e, str) and e in STATES]
-        if states and met != (state in states):
-            claim = "met" if met else "not met"
-            return cls(words.UNKNOWN, None, f"it says {claim}, but read {state} for {states[0]}")
+        if doubt := _misread(state, [e for e in wanted if isinstance(e, str)], met):
+            return cls(words.UNKNOWN, None, doubt)
         bounded = not {"at_least", "at_most"}.isdisjoint(mapping(expected))
         if bounded and state != words.COUNTED:
             return cls(words.UNKNOWN, None, f"it was to count and read {state}")
@@ -186,6 +171,15 @@ def _bounds(expected: object) -> tuple[float, float | None]:
     """Return what a count must at least and may at most be; (0, None) asks for nothing."""
     bounds = mapping(expected)
     return max(0.0, number(bounds.get("at_least")) or 0.0), number(bounds.get("at_most"))
+
+
+def _misread(state: str, expected: Sequence[str], met: bool) -> str:
+    """Say what is wrong with a reading and what it was to be, "" when they agree."""
+    if strange := [word for word in expected if word not in words.STATES]:
+        return f"it was to read {strange[0]!r}, which is no reading"
+    if expected and met != (state in expected):
+        return f"it says {'met' if met else 'not met'}, but read {state} for {expected[0]}"
+    return ""
 
 
 def _miscounted(count: object, expected: object, met: bool) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from acns_chaos.cluster.prometheus import Counter, Prometheus, drops_at_node, drops_of_workload
 from acns_chaos.cluster.waiting import wait_until
-from acns_chaos.errors import ApiError
+from acns_chaos.errors import ApiError, ArgumentError
 from acns_chaos.evidence.readings import COUNTED, UNKNOWN, Reading, reading
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -36,18 +36,18 @@ def counter_named(name: str, namespace: str, workload: str, direction: str) -> C
     """Return the counter an experiment names.
 
     Raises:
-        ValueError: the name or the direction is none we know; the sentence says which are.
+        ArgumentError: the name or the direction is none we know; the sentence says which are.
     """
     for given in (namespace, workload):
         if given and not NAME.fullmatch(given):
-            raise ValueError(f"{given!r} is no Kubernetes name")
+            raise ArgumentError(f"{given!r} is no Kubernetes name")
     if direction not in ("ingress", "egress"):
-        raise ValueError(f"direction must be ingress or egress, not {direction!r}")
+        raise ArgumentError(f"direction must be ingress or egress, not {direction!r}")
     if name == "hubble":
         return drops_of_workload(namespace, workload, direction)
     if name == "node":
         return drops_at_node(direction)
-    raise ValueError(f"counter must be hubble or node, not {name!r}")
+    raise ArgumentError(f"counter must be hubble or node, not {name!r}")
 
 
 def read_counter(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 __all__ = [
+    "CONNECTED",
     "COUNTED",
     "DENIED",
     "DIFFERENT",
@@ -12,6 +13,7 @@ __all__ = [
     "NOT_READY",
     "OPEN",
     "READY",
+    "STATES",
     "UNKNOWN",
     "UNNAMED",
     "Reading",
@@ -28,6 +30,12 @@ NAMED = "NAMED"
 UNNAMED = "UNNAMED"
 READY = "READY"
 NOT_READY = "NOT_READY"
+
+# Every word a reading may carry, and those that an experiment may expect of a connection.
+STATES = frozenset(
+    {OPEN, DENIED, COUNTED, EQUAL, DIFFERENT, NAMED, UNNAMED, READY, NOT_READY, UNKNOWN}
+)
+CONNECTED = (OPEN, DENIED)
 
 # Plain JSON; the host writes it into the journal as it is.
 Reading = dict[str, Any]

@@ -122,6 +122,9 @@ def not_injected(facts: Facts) -> Judgement | None:
     for run in played:
         if run.signalled:
             return inconclusive(facts, f"a signal ended {quoted(run.name)}")
+        if run.status == "failed" and facts.faults:
+            fact = f"the fault was submitted, and then failed: {run.failure}".rstrip(".")
+            return inconclusive(facts, fact, advice)
         if run.status == "failed":
             fact = f"no fault was injected: {run.failure.rstrip('.') or 'no reason is given'}"
             return told(facts, Outcome.NOT_INJECTED, fact, advice)

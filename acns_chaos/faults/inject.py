@@ -13,7 +13,14 @@ import yaml
 
 from acns_chaos.cluster.inventory import take_inventory
 from acns_chaos.cluster.policies import PolicyRef, content
-from acns_chaos.errors import ApiError, Conflict, FaultRefused, NotFound, PolicyError
+from acns_chaos.errors import (
+    ApiError,
+    Conflict,
+    FaultRefused,
+    FaultUncertain,
+    NotFound,
+    PolicyError,
+)
 from acns_chaos.faults.ledger import Debt, now
 from acns_chaos.faults.prediction import Prediction, predict, require_within
 from acns_chaos.faults.restore import restore_debt
@@ -85,14 +92,20 @@ def load_document(path: str) -> dict[str, Any]:
     except OSError as error:
         raise PolicyError(f"Policy file {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise PolicyError(f"Policy file {path} is not YAML: {line}") from error
+        raise PolicyError(f"Policy file {path} is not YAML{_where(error)}.") from error
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise PolicyError(f"Policy file {path} must hold exactly one policy, not {len(documents)}.")
     found = documents[0]
     if not isinstance(found.get("metadata"), dict) or not any(key in found for key in _SPECS):
         raise PolicyError(f"Policy file {path} holds no policy: it needs metadata and a spec.")
     return found
+
+
+def _where(error: Exception) -> str:
+    """Say what is wrong and where, without the parser's drawing of it."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f": {problem}{place}" if problem else place
 
 
 def inject(
@@ -112,7 +125,8 @@ def inject(
 
     Raises:
         TargetRefused: this cluster may not be changed.
-        FaultRefused: refused, nothing is left changed.
+        FaultRefused: refused, nothing was changed.
+        FaultUncertain: something may have been stored; the debt stands until it is restored.
     """
     run.require_changes_allowed()
     live, faulty, prediction = _plan(run, ref, change, limit)
@@ -142,9 +156,7 @@ def _plan(
         live = run.policies.get(ref)
         inventory = take_inventory(run.api)
         changed = change.apply(live)
-    except NotFound as error:
-        raise FaultRefused(f"{error} Nothing was changed.") from error
-    except PolicyError as error:
+    except (NotFound, PolicyError) as error:
         raise FaultRefused(f"{error} Nothing was changed.") from error
     if content(changed) == content(live):
         raise FaultRefused(
@@ -231,7 +243,7 @@ def _write(run: RunContext, debt: Debt, faulty: Mapping[str, Any]) -> None:
     run.note("accepted", f"{debt.ref} stored as generation {_generation(stored)}", debt.accepted)
     if content(stored) != content(faulty):
         restore_debt(run, debt)
-        raise FaultRefused(
+        raise FaultUncertain(
             f"The API server stored something else than the fault on {debt.ref}; "
             "the original was put back."
         )
@@ -240,7 +252,7 @@ def _write(run: RunContext, debt: Debt, faulty: Mapping[str, Any]) -> None:
 def _refused(run: RunContext, debt: Debt, error: ApiError) -> None:
     """Drop the debt when nothing was stored for certain; keep it when nobody knows."""
     if not 400 <= error.status < 500:
-        raise FaultRefused(
+        raise FaultUncertain(
             f"Whether the fault on {debt.ref} was stored is not known ({error}); "
             "it is restored in any case."
         ) from error

@@ -15,9 +15,6 @@ from acns_chaos.policy.diff import delta, flows_between
 
 __all__ = ["Prediction", "predict", "require_within"]
 
-# Shown in a sentence; the journal has them all.
-PREVIEW = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -44,17 +41,6 @@ class Prediction:
             "closed": sorted({flow_text(flow) for flow in self.closed}),
             "opened": sorted({flow_text(flow) for flow in self.opened}),
         }
-
-    def sentence(self) -> str:
-        """Say the effect in one line."""
-        texts = self.as_json()
-        parts = [
-            f"{word} {', '.join(texts[word][:PREVIEW])}"
-            + (f" and {len(texts[word]) - PREVIEW} more" if len(texts[word]) > PREVIEW else "")
-            for word in ("closed", "opened")
-            if texts[word]
-        ]
-        return "; ".join(parts) or "changes no verdict"
 
 
 def predict(inventory: Inventory, changed: Mapping[str, Any]) -> Prediction:

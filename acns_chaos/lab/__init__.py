@@ -12,8 +12,8 @@ What is not modelled is refused by name (501, or the refusal of a real server), 
   relabelled. Their spec and their existence cannot be changed.
 - server-side apply; YAML, CBOR and protobuf bodies (`kubectl create configmap` sends protobuf,
   `kubectl create -f` does not); strategic merge of keyed lists; duplicate members of a body.
-- pods/log, pods/portforward, pods/attach, eviction, scale, token and finalize; exec with stdin, a
-  terminal, or over SPDY.
+- pods/log, pods/portforward, pods/attach, eviction, scale, token and finalize; exec over SPDY,
+  and any input given to a command.
 - lists at an exact old resourceVersion, streaming lists, deletion that waits for dependents.
 - OpenAPI version 2; every query parameter that is not listed in ``api.options``; every kind that
   is not listed in ``api.resources``.

@@ -79,7 +79,7 @@ def registered(home: Path) -> Iterator[Registration]:
             holder = file.read().strip()
             raise LabError(
                 f"A lab is already running as process {holder}: stop it with `kill {holder}`, or "
-                "start this one without --register."
+                "set ACNS_CHAOS_LAB_HOME to another directory for a second one."
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

@@ -23,14 +23,19 @@ def faults(facts: Facts) -> list[str]:
         lines += [f"**{plain(name)}** ({kind}), fault {operator}. Predicted:", ""]
         lines += items(_predicted(fault))
         lines += _difference(fault)
-    return lines or ["Nothing: the journal records no fault.", ""]
+    return lines or [_nothing(facts, "Nothing: the journal records no fault."), ""]
+
+
+def _nothing(facts: Facts, sentence: str) -> str:
+    """Say *sentence*, unless the journal lacks the section that could tell."""
+    return sentence if facts.section else "Unknown: the journal has no acns_chaos section."
 
 
 def restores(facts: Facts) -> list[str]:
     """Return what became of each fault."""
     recorded = mappings(facts.section.get("faults"))
     if not recorded:
-        return ["There was nothing to restore.", ""]
+        return [_nothing(facts, "There was nothing to restore."), ""]
     rows = []
     for raw, fault in zip(recorded, facts.faults, strict=True):
         restored = mapping(raw.get("restored"))

@@ -13,7 +13,7 @@ __all__ = ["asked", "gaps", "readings", "timeline"]
 # Events that a fault should leave on the timeline, and what their absence means.
 MILESTONES = {
     "first-failed-request": "when the first request failed",
-    "first-drop": "when the first packet was dropped",
+    "drop-counted": "when the first packet was dropped",
     "noticed": "when a detector noticed",
     "explained": "when the cause was named",
     "first-success": "when the first request succeeded again",
@@ -141,7 +141,8 @@ def _passes(facts: Facts) -> list[str]:
         for phase in ("before", "after")
         if facts.claims and facts.state(phase) is None
     ]
-    if facts.claims and not facts.during():
+    played = [phase for phase in ("before", "after") if facts.state(phase) is not None]
+    if facts.claims and len(played) == 2 and not facts.during():
         lines.append("The hypothesis while the method ran: it was played before and after only.")
     return lines
 

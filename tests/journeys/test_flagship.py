@@ -52,7 +52,7 @@ def test_the_journal_shows_what_happened(own_chaos: Chaos) -> None:
         "accepted",
         "realised",
         "first-failed-request",
-        "first-drop",
+        "drop-counted",
         "noticed",
         "explained",
         "restore-submitted",

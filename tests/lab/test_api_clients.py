@@ -345,3 +345,21 @@ def test_kubectl_reads_and_executes(lab_process: dict[str, Any]) -> None:
     deployment = ("deploy/order-service", "-c", "order-service")
     code, said = kubectl(lab_process, "exec", *deployment, "--", "false")
     assert (code, said) == (1, "command terminated with exit code 1\n")
+
+
+@pytest.mark.parametrize("switches", [("-i",), ("-it",)])
+def test_kubectl_execs_as_the_page_writes_it(
+    lab_process: dict[str, Any], switches: tuple[str, ...]
+) -> None:
+    """The workshop's `kubectl exec -it … -c order-service -- sh -c 'wget --spider …'` works."""
+    _, pod = kubectl(
+        lab_process, "get", "po", "-n", "pets", "-l", "app=order-service", "-o", "name"
+    )
+    code, said = kubectl(
+        lab_process,
+        *("exec", "-n", "pets", *switches, pod.strip(), "-c", "order-service", "--"),
+        *("sh", "-c", "wget --spider --timeout=1 --tries=1 https://graph.microsoft.com"),
+    )
+    assert code == 0, said
+    assert "Connecting to graph.microsoft.com (20.190.152.88:443)" in said
+    assert "remote file exists" in said

@@ -103,8 +103,6 @@ async def test_the_container_can_be_named(lab: InProcessLab) -> None:
         ),
         (EXEC, "stdout=1", 400, "you must specify at least 1 command for the container"),
         (EXEC, "command=id", 400, "you must specify at least 1 of stdin, stdout, stderr"),
-        (EXEC, "command=id&stdout=1&stdin=1", 501, "the lab does not model exec with stdin=true"),
-        (EXEC, "command=id&stdout=1&tty=true", 501, "the lab does not model exec with tty=true"),
         (EXEC, "command=id&user=0", 501, "the lab does not model the parameter user=0 of exec"),
         (EXEC, "command=id&stdout=1", 400, "Upgrade request required"),
     ],
@@ -154,3 +152,11 @@ async def test_a_client_that_leaves_ends_the_command(lab: InProcessLab) -> None:
         assert len(running) == 1
     await asyncio.wait(running, timeout=2)
     assert all(task.cancelled() for task in running)
+
+
+async def test_a_terminal_gets_one_stream_with_its_line_ends(lab: InProcessLab) -> None:
+    """With tty=true stderr arrives on stdout, and lines end as a terminal wants them."""
+    query = "command=echo&command=hi&stdout=1&stderr=1&tty=1&stdin=1"
+    _, channels, _ = await run(lab, EXEC, query)
+    assert channels[1] == b"shop: echo hi\r\na warning\r\n"
+    assert 2 not in channels

@@ -194,7 +194,7 @@ def test_one_registered_lab(tmp_path: Path) -> None:
         assert code == 1
         assert said == (
             f"A lab is already running as process {process.pid}: stop it with `kill "
-            f"{process.pid}`, or start this one without --register.\n"
+            f"{process.pid}`, or set ACNS_CHAOS_LAB_HOME to another directory for a second one.\n"
         )
         with running(environment=home) as (_, other):
             assert other["server"] != ready["server"]

@@ -6,7 +6,7 @@ import pytest
 
 from acns_chaos.cluster import prometheus
 from acns_chaos.cluster.prometheus import Prometheus, drops_at_node, drops_of_workload
-from acns_chaos.errors import ApiError
+from acns_chaos.errors import ApiError, ArgumentError
 from acns_chaos.evidence.counters import Bounds, counter_named, read_counter
 
 ENVIRON = {"ACNS_CHAOS_PROMETHEUS_URL": "http://127.0.0.1:9"}
@@ -137,7 +137,7 @@ def test_workload_labels_of_both_kinds_match() -> None:
 @pytest.mark.parametrize("workload", ['x"} or vector(9) #', "a|b", "UPPER"])
 def test_a_name_that_is_none_never_reaches_the_query(workload: str) -> None:
     """What an experiment calls a workload cannot change what is asked."""
-    with pytest.raises(ValueError, match="is no Kubernetes name"):
+    with pytest.raises(ArgumentError, match="is no Kubernetes name"):
         counter_named("hubble", "pets", workload, "ingress")
 
 
@@ -152,7 +152,7 @@ def test_a_dot_in_a_name_is_a_dot() -> None:
 )
 def test_a_misspelt_counter_is_named(name: str, direction: str, sentence: str) -> None:
     """Neither counter nor direction is guessed."""
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ArgumentError, match=sentence):
         counter_named(name, "pets", "", direction)
 
 

@@ -7,7 +7,13 @@ import pytest
 
 from acns_chaos.actions import inject_fault
 from acns_chaos.cluster.policies import PolicyRef, content, policy_ref
-from acns_chaos.errors import ApiError, FaultRefused, PolicyError, TargetRefused
+from acns_chaos.errors import (
+    ApiError,
+    FaultRefused,
+    FaultUncertain,
+    PolicyError,
+    TargetRefused,
+)
 from acns_chaos.faults.inject import by_document, by_operator, inject, load_document
 from acns_chaos.faults.ledger import Debt
 from acns_chaos.faults.runcontext import RunContext, arm, disarm
@@ -153,7 +159,7 @@ def test_a_write_without_an_answer_keeps_the_debt() -> None:
     api = FakeApi()
     api.refuse[("PUT", STOREFRONT)] = ApiError("no answer", 0)
     run = run_on(api)
-    with pytest.raises(FaultRefused, match="is not known"):
+    with pytest.raises(FaultUncertain, match="is not known"):
         break_it(run)
     assert len(run.ledger.all()) == 1
 
@@ -174,7 +180,7 @@ def test_a_server_that_stores_something_else_is_found_out() -> None:
 
     api.put = put  # type: ignore[method-assign]
     run = run_on(api)
-    with pytest.raises(FaultRefused, match="stored something else"):
+    with pytest.raises(FaultUncertain, match="stored something else"):
         break_it(run)
     assert content(api.objects[STOREFRONT]) == content(storefront_policy())
 
@@ -267,13 +273,17 @@ def test_a_missing_policy_file_is_one_sentence(tmp_path: Path) -> None:
     ("given", "match"),
     [
         ({}, "it got none"),
+        ({"operator": "ingress-from-nobody", "timeout": "soon"}, "timeout must be a number"),
+        ({"operator": "ingress-from-nobody", "limit": "pets/x"}, "limit must be a list of names"),
+        ({"operator": "ingress-from-nobody", "kind": "Ingress"}, "not a policy kind"),
+        ({"operator": "ingress-from-nobody", "namespace": "../x"}, "no Kubernetes name"),
         ({"operator": "ingress-from-nobody", "policy_file": "x"}, "operator and policy_file"),
         ({"operator": "ingress-form-nobody"}, "ingress-form-nobody"),
         ({"policy_file": "/none.yaml"}, r"cannot be read.* Nothing was changed"),
     ],
 )
 def test_the_action_wants_exactly_one_source(given: dict[str, Any], match: str) -> None:
-    """Operator, file or document: one of them, and a known one."""
+    """Operator, file or document: one of them, a known one, and arguments that can be meant."""
     api = FakeApi()
     arm(run_on(api))
     try:

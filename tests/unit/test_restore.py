@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acns_chaos.cluster.policies import content, content_hash
-from acns_chaos.errors import ApiError, Conflict, FaultRefused, RestoreFailed
+from acns_chaos.errors import (
+    ApiError,
+    Conflict,
+    FaultRefused,
+    FaultUncertain,
+    RestoreFailed,
+)
 from acns_chaos.faults.inject import by_document
 from acns_chaos.faults.ledger import outstanding
 from acns_chaos.faults.restore import restore_all
@@ -157,7 +163,7 @@ def test_a_write_that_never_arrived_is_restored_as_nothing_to_do() -> None:
     api = FakeApi()
     api.refuse[("PUT", STOREFRONT)] = ApiError("no answer", 0)
     run = run_on(api)
-    with pytest.raises(FaultRefused):
+    with pytest.raises(FaultUncertain):
         break_it(run)
 
     (debt,) = restore_all(run, timeout=0)

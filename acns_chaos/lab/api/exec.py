@@ -1,7 +1,8 @@
 """pods/exec over WebSocket: the framing and the errors; the command itself is somebody else's.
 
-Each message starts with the number of its channel: 1 stdout, 2 stderr, 3 the final Status. stdin,
-a terminal and the older SPDY transport are refused by name.
+Each message starts with the number of its channel: 0 stdin, 1 stdout, 2 stderr, 3 the final Status,
+4 the size of a terminal. Input is taken and dropped, because no tool of the lab reads any; with a
+terminal both outputs arrive as one, with its line ends. The older SPDY transport is refused.
 """
 
 import asyncio
@@ -76,7 +77,10 @@ async def exec_in_pod(request: web.Request, pod: Json, run: Exec) -> web.WebSock
     def writer(channel: int, wanted: bool) -> Write:
         async def write(data: bytes) -> None:
             if wanted and data and not socket.closed:
-                await send(channel, data)
+                if on["tty"]:
+                    await send(_STDOUT, data.replace(b"\n", b"\r\n"))
+                else:
+                    await send(channel, data)
 
         return write
 
@@ -89,7 +93,7 @@ async def exec_in_pod(request: web.Request, pod: Json, run: Exec) -> web.WebSock
         container,
         argv,
         writer(_STDOUT, on["stdout"]),
-        writer(_STDERR, on["stderr"]),
+        writer(_STDERR, on["stderr"] or on["tty"]),
     )
     status = await _while_connected(socket, _run(run, command))
     if status is not None and not socket.closed:
@@ -150,10 +154,7 @@ def _read(query: Query, pod: Json) -> tuple[list[str], str, dict[str, bool]]:
             on[name] = value.lower() not in {"false", "0"}
         else:
             raise failures.not_modelled(f"the parameter {name}={value} of exec")
-    for name in ("stdin", "tty"):
-        if on[name]:
-            raise failures.not_modelled(f"exec with {name}=true")
-    if not (on["stdout"] or on["stderr"]):
+    if not (on["stdin"] or on["stdout"] or on["stderr"]):
         raise failures.bad_request("you must specify at least 1 of stdin, stdout, stderr")
     if not argv:
         raise failures.bad_request("you must specify at least 1 command for the container")
