@@ -71,7 +71,15 @@ class FaultUncertain(AcnsChaosError):
 
 
 class RestoreFailed(AcnsChaosError):
-    """An original could not be put back, or not be verified."""
+    """An original could not be put back, or not be verified.
+
+    Attributes:
+        retryable: whether trying again may help: the API server was silent or overloaded.
+    """
+
+    def __init__(self, message: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class ApiError(AcnsChaosError):

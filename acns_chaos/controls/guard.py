@@ -12,6 +12,7 @@ writes the run's outcome, signed, into the journal. The exit code of `chaos run`
 ```
 """
 
+import atexit
 import logging
 import os
 from typing import Any, ClassVar
@@ -23,8 +24,9 @@ from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Se
 import acns_chaos
 from acns_chaos.cluster.isolation import Isolation
 from acns_chaos.cluster.target import choose, connect, describe, require_namespace
+from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.controls import lab
-from acns_chaos.controls.signals import HangUp, ignored_signals
+from acns_chaos.controls.signals import Shield, ignored_signals
 from acns_chaos.errors import AcnsChaosError, RestoreFailed, TargetError
 from acns_chaos.evidence import Outcome, derive, sign
 from acns_chaos.faults.ledger import outstanding
@@ -44,6 +46,8 @@ __all__ = [
 
 logger = logging.getLogger("chaostoolkit")
 INJECT = "inject_fault"
+# How long the last net goes on asking an API server that does not answer.
+SETTLE_TIMEOUT = 90.0
 # The word on the timeline for the first confirmed reading of each role.
 EVENTS = {
     "witnesses": "first-failed-request",
@@ -58,12 +62,12 @@ class _State:
     run: RunContext | None = None
     refused: str = ""
     isolation: Isolation | None = None
-    hang_up: HangUp | None = None
+    shield: ClassVar[Shield] = Shield()
     roles: ClassVar[dict[str, str]] = {}
     rolling_back: bool = False
 
 
-def configure_control(experiment: Experiment) -> None:
+def configure_control(experiment: Experiment, **unknown: Any) -> None:
     """Forget an earlier run of this process; the host may run several experiments in one."""
     _end()
     _State.refused = ""
@@ -74,6 +78,7 @@ def before_experiment_control(
     context: Experiment,
     configuration: Configuration = None,
     secrets: Secrets = None,
+    **unknown: Any,
 ) -> None:
     """Resolve the target, record what is there, and arm the activities; or let nothing run.
 
@@ -81,16 +86,22 @@ def before_experiment_control(
         context: the experiment.
         configuration: `namespace` and `storefront_service` are read from it.
         secrets: unused.
+        unknown: arguments of the control; it takes none.
     """
     if _State.run is not None:
         return
     try:
+        _require_own_place(context, unknown)
         _arm(context, configuration or {})
-    except AcnsChaosError as error:
-        _State.refused = str(error)
-        refuse(str(error))
+    except InterruptExecution:
+        raise
+    except Exception as error:
+        # Anything else would be hidden by the host, which then plays the experiment unguarded.
+        told = error if isinstance(error, AcnsChaosError) else f"The guard failed: {error!r}."
+        _State.refused = str(told)
+        refuse(str(told))
         # Raised here nothing runs and the exit code is 1, on both host versions.
-        raise InterruptExecution(str(error)) from error
+        raise InterruptExecution(str(told)) from error
 
 
 def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
@@ -118,12 +129,42 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
         run.require_changes_allowed()
     run.recorded = recorded_hashes(run.policies.all(), target.namespace)
     _State.isolation = Isolation(api, name)
-    _State.hang_up = HangUp()
+    _State.shield.raised()
+    # The host may end without its last hook; an interpreter that ends still runs this.
+    atexit.register(_last_net)
     arm(run)
     logger.info(
         f"Target: {target.kind} {target.context} at {target.server}, namespace {target.namespace}, "
         f"Cilium {target.cilium_version or 'unknown'}"
     )
+
+
+def _require_own_place(experiment: Experiment, unknown: dict[str, Any]) -> None:
+    """Refuse an experiment in which the host would not call all of the guard's hooks."""
+    if unknown:
+        raise TargetError(f"The guard control takes no arguments, and got {', '.join(unknown)}.")
+    top = experiment.get("controls") or []
+    activities = [*(experiment.get("method") or []), *(experiment.get("rollbacks") or [])]
+    hypothesis = experiment.get("steady-state-hypothesis") or {}
+    inner = [hypothesis, *(hypothesis.get("probes") or []), *activities]
+    controls = [*top, *(one for place in inner for one in place.get("controls") or [])]
+    ours = [one for one in top if (one.get("provider") or {}).get("module") == __name__]
+    names = {one.get("name") for one in ours}
+    if any("scope" in one or one.get("automatic") is False for one in ours):
+        raise TargetError(
+            "The guard control must not be limited: take `scope` and `automatic` out of it."
+        )
+    if any(one.get("name") in names and one not in ours for one in controls):
+        raise TargetError(
+            f"Another control is also called {names.pop()!r}, and the host would call only one of "
+            "them: rename the other."
+        )
+    for key, value in (experiment.get("configuration") or {}).items():
+        if isinstance(value, dict) and value.get("type") == "probe":
+            raise TargetError(
+                f"Configuration {key!r} asks a probe, which the host does before any control, on "
+                "whatever cluster is current: write the value, or read it from the environment."
+            )
 
 
 def _require_lab(experiment: Experiment) -> None:
@@ -186,9 +227,10 @@ def before_rollback_control(context: Experiment) -> None:
 
 
 def after_rollback_control(context: Experiment) -> None:
-    """Note that the rollbacks are over."""
+    """Note that the rollbacks are over; from here a signal could only lose the judgement."""
     if _State.run:
         _State.run.phase = "guard"
+        _State.shield.closed()
 
 
 def after_experiment_control(context: Experiment, state: Journal = None) -> None:
@@ -208,9 +250,9 @@ def after_experiment_control(context: Experiment, state: Journal = None) -> None
         state["acns_chaos"] = _section(host)
         judgement = derive(state)
         state["acns_chaos"]["outcome"] = judgement.as_json()
+        sign(state)
         if judgement.outcome is Outcome.HELD or host["status"] in ("interrupted", "aborted"):
             state["status"] = host["status"]
-        sign(state)
     log = logger.info if judgement.outcome is Outcome.HELD else logger.error
     log(f"Outcome: {judgement.outcome}: {judgement.sentence}")
 
@@ -218,21 +260,44 @@ def after_experiment_control(context: Experiment, state: Journal = None) -> None
 def cleanup_control() -> None:
     """Restore what is left, even after the host crashed before the rollbacks; then let go."""
     with ignored_signals():
+        _last_net()
+
+
+def _last_net() -> None:
+    try:
         _settle()
+    finally:
         _end()
 
 
 def _settle() -> None:
-    """Pay every debt that is still open; a failure is said loudly and stands in the journal."""
+    """Pay every debt that is still open; a failure is said loudly and stands in the journal.
+
+    An API server that is silent or overloaded is asked again for a while: this is the last net.
+    """
     run = _State.run
     if run is None or not outstanding(run.ledger):
         return
     run.phase = "guard"
     logger.warning("The run ends with a policy still changed: the guard restores it now.")
+    last: list[str] = []
+
+    def settled() -> bool:
+        try:
+            restore_all(run)
+        except RestoreFailed as error:
+            last[:] = [str(error)]
+            return not error.retryable
+        last.clear()
+        return True
+
     try:
-        restore_all(run)
-    except RestoreFailed as error:
-        logger.critical(f"NOT RESTORED: {error}")
+        wait_until(settled, SETTLE_TIMEOUT, interval=0.5)
+    except Exception as error:  # noqa: BLE001
+        # The journal with the originals must be written whatever happens here.
+        last[:] = [repr(error)]
+    if last:
+        logger.critical(f"NOT RESTORED: {last[0]}")
 
 
 def _end() -> None:
@@ -240,9 +305,8 @@ def _end() -> None:
     if _State.isolation:
         _State.isolation.undo()
     _State.isolation = None
-    if _State.hang_up:
-        _State.hang_up.undo()
-    _State.hang_up = None
+    _State.shield.undo()
+    atexit.unregister(_last_net)
     _State.run = None
 
 

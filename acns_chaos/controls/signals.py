@@ -12,9 +12,17 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["HangUp", "ignored_signals"]
+__all__ = ["Shield", "ignored_signals"]
 
-IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+IGNORED = (
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP),
+    *(signal.SIGQUIT, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU),
+)
+# Signals the host leaves alone and whose default is to end the process on the spot.
+DEADLY = (
+    *(signal.SIGHUP, signal.SIGQUIT),
+    *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU),
+)
 
 
 @contextmanager
@@ -31,19 +39,37 @@ def ignored_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class HangUp:
-    """Turns SIGHUP into an orderly end, until `undo`; only the main thread can."""
+class Shield:
+    """Keeps signals from ending the process with a fault in place; only the main thread can.
+
+    From `raised` on, those that would kill it at once lead to an orderly end instead; from
+    `closed` on, when nothing but the safety net and the judgement are left, all are ignored.
+    """
 
     def __init__(self) -> None:
-        self._before: Any = None
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGHUP, _leave)
+        self._before: dict[int, Any] = {}
+
+    def raised(self) -> None:
+        """Turn deadly signals into an orderly end; one that is ignored (nohup) stays ignored."""
+        for number in DEADLY:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._set(number, _leave)
+
+    def closed(self) -> None:
+        """Ignore every signal that can be."""
+        for number in IGNORED:
+            self._set(number, signal.SIG_IGN)
 
     def undo(self) -> None:
-        """Put the former handler back."""
-        if self._before is not None:
-            signal.signal(signal.SIGHUP, self._before)
-            self._before = None
+        """Put the former handlers back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _set(self, number: signal.Signals, handler: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            former = signal.signal(number, handler)
+            self._before.setdefault(number, former)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -7,7 +7,7 @@ UNKNOWN or None, and `rules` decides what that means.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from acns_chaos.evidence import readings as words
@@ -17,6 +17,8 @@ __all__ = ["Answer", "Run", "State"]
 
 # Its probes return readings; those of others return what they like, and their tolerance decides.
 PROBES = "acns_chaos.probes"
+# Between the moment a window is measured and the moment its activity ends, in seconds.
+CLOCK_SLACK = 0.25
 
 # "chaoslib.exceptions.ActivityFailed: acns_chaos.errors.FaultRefused: too wide" -> the last two.
 _MODULE_PATH = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z]\w*: )")
@@ -32,7 +34,7 @@ class Answer:
         met: whether it is what was expected; None exactly when the state is UNKNOWN.
         sentence: what was seen, or why it could not be told.
         culprits: policies an explanation named, as "namespace/name".
-        vacuous: whether any count whatever would have met what was expected.
+        vacuous: whether no drop at all would have met what was expected.
     """
 
     state: str
@@ -66,7 +68,7 @@ class Answer:
             return cls(words.UNKNOWN, None, doubt)
         if state == words.NAMED and not culprits:
             return cls(words.UNKNOWN, None, "it named nobody")
-        vacuous = state == words.COUNTED and _bounds(expected) == (0.0, None)
+        vacuous = state == words.COUNTED and _bounds(expected)[0] == 0.0
         return cls(state, met, sentence or f"it read {state}", culprits, vacuous)
 
 
@@ -111,6 +113,20 @@ class Run:
         )
 
     @property
+    def probe(self) -> str:
+        """The function of ours that answered, "" when it is somebody else's."""
+        provider = mapping(self.activity.get("provider"))
+        return text(provider.get("func")) if provider.get("module") == PROBES else ""
+
+    def began(self, answer: Answer) -> datetime | None:
+        """Return from when on the answer speaks: a count from the start of its window."""
+        if answer.state != words.COUNTED or self.ended is None:
+            return self.ended
+        window = number(mapping(mapping(self.output).get("evidence")).get("seconds"))
+        # The fault's own submission starts a window "since the fault": allow for rounding.
+        return self.ended - timedelta(seconds=max(0.0, (window or 0.0) - CLOCK_SLACK))
+
+    @property
     def answer(self) -> Answer:
         """What it read; a run that did not succeed read nothing."""
         if self.status == "failed":
@@ -148,6 +164,9 @@ class State:
                 return cls(None, host, run.name, run.answer.sentence)
             if run.output is None:
                 return cls(None, host, run.name, "it returned nothing")
+            if ours and run.answer.met is False:
+                # Whatever a tolerance made of it, the reading itself is not what was expected.
+                return cls(False, host, run.name, run.answer.sentence)
             if run.tolerance_met is not True:
                 contrary = run.answer.sentence if ours else f"it returned {text(run.output, 120)}"
                 return cls(None if host else False, host, run.name, contrary)

@@ -30,6 +30,7 @@ class Fault:
 
     Attributes:
         policy: "namespace/name", or "name" for a cluster-wide policy.
+        seen_restored: whether its flows were seen to work again.
         debt: why it cannot be said to be restored; "" when it is.
         gaps: what its record lacks besides.
     """
@@ -39,6 +40,7 @@ class Fault:
     submitted: datetime | None
     realised: datetime | None
     restored_by: str
+    seen_restored: bool
     debt: str
     gaps: tuple[str, ...]
 
@@ -68,6 +70,7 @@ class Fault:
             submitted,
             realised,
             by,
+            moment(mapping(restored.get("behaviour")).get("at")) is not None,
             _debt(fault, restored),
             tuple(name for name, held in checks.items() if not held),
         )
@@ -131,10 +134,11 @@ class Facts:
             if run.name != name:
                 continue
             answer = run.answer
-            if since and run.ended and run.ended < since:
-                answer = Answer(UNKNOWN, None, "it was read before the fault")
+            began = run.began(answer)
+            if since and began and began < since:
+                answer = Answer(UNKNOWN, None, "it reads what was before the fault, too")
             elif answer.vacuous:
-                answer = Answer(UNKNOWN, None, "any count would have met what it expects")
+                answer = Answer(UNKNOWN, None, "no drop at all would have met what it expects")
             answers.append(answer)
         return tuple(answers)
 

@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     rules_run.baseline,
     rules_run.not_injected,
     rules_run.cut_short,
+    rules_seen.roles,
     rules_run.not_realised,
     rules_run.activity_failed,
     rules_seen.witnesses,
@@ -33,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     rules_seen.rollbacks_not_played,
     rules_seen.detectors,
     rules_seen.explanations,
+    rules_seen.seen_restored,
     rules_seen.host,
     rules_seen.incomplete,
 )

@@ -7,9 +7,9 @@ An answer that is missing or UNKNOWN is never counted for either side.
 from acns_chaos.evidence.answers import State
 from acns_chaos.evidence.facts import Facts, names
 from acns_chaos.evidence.outcome import Judgement, Outcome
-from acns_chaos.evidence.readings import NAMED, UNKNOWN
-from acns_chaos.evidence.telling import inconclusive, policies, quoted, state_fact, told
-from acns_chaos.evidence.values import text
+from acns_chaos.evidence.readings import NAMED, OPEN, UNKNOWN
+from acns_chaos.evidence.telling import ROLES, inconclusive, policies, quoted, state_fact, told
+from acns_chaos.evidence.values import mappings, text
 
 __all__ = [
     "detectors",
@@ -17,10 +17,16 @@ __all__ = [
     "host",
     "hypothesis",
     "incomplete",
+    "roles",
     "rollbacks_not_played",
+    "seen_restored",
     "witnesses",
 ]
 
+# The probes of ours that see what customers and workloads see, and the one that counts drops.
+CLIENTS = ("read_storefront", "read_order", "read_egress", "read_connection")
+COUNTER = "count_drops"
+NOTICING = (*CLIENTS, COUNTER)
 # What the guard always writes. A section without one of these was not finished by it.
 SECTION_KEYS = ("schema", "version", "run", "target", "refused", "faults", "events", "host")
 TARGET_KEYS = ("kind", "context", "server", "uid", "namespace", "cilium_version")
@@ -56,12 +62,64 @@ def witnesses(facts: Facts) -> Judgement | None:
     if len(named) < 2:
         fact = f"the experiment declares {len(named)} of the two witnesses that a fault needs"
         return inconclusive(facts, fact, "Declare two witnesses in the experiment's extensions.")
+    if unfit := _unfit_witnesses(facts, named):
+        return inconclusive(facts, unfit, "Let a client and a drop counter be the witnesses.")
     if silent := _silent(facts, "witness", named):
         return silent
     if against := _against(facts, named):
         fact = f"the fault had no effect, says the witness {quoted(against[0])}: {against[1]}"
         advice = "Check that the policy selects the workload and that the fault changes its flows."
         return told(facts, Outcome.NOT_INJECTED, fact, advice)
+    return None
+
+
+def _unfit_witnesses(facts: Facts, named: tuple[str, ...]) -> str:
+    """Say why the declared witnesses prove nothing, "" when they can.
+
+    A client that met silence and a counter that moved: each alone has innocent explanations. Only
+    a fault that opens something is seen by clients alone, as it makes no drops.
+    """
+    played = [run for run in facts.runs if run.name in named]
+    if strange := next((run.name for run in played if run.probe not in (*CLIENTS, COUNTER)), ""):
+        return f"the witness {quoted(strange)} asks neither a client nor a drop counter"
+    clients = [run for run in played if run.probe in CLIENTS]
+    opened = clients and all(run.answer.state == OPEN for run in clients)
+    if not clients or (not opened and not any(run.probe == COUNTER for run in played)):
+        return "the witnesses are not a client and a drop counter"
+    return ""
+
+
+def roles(facts: Facts) -> Judgement | None:
+    """Roles that cannot carry a statement: shared, ambiguous, without a fault, or with several."""
+    declared = {key: facts.role(key) for key in ROLES.values()}
+    if not facts.faults:
+        if any(declared.values()) and facts.method:
+            fact = "roles are declared for a fault, and this run injected none"
+            return told(facts, Outcome.NOT_INJECTED, fact, "Add an inject_fault to the method.")
+        return None
+    if len(facts.faults) > 1:
+        fact = f"the run injected {len(facts.faults)} faults: which was noticed cannot be told"
+        return inconclusive(facts, fact, "Inject one fault a run.")
+    if shared := set(declared["witnesses"]) & set(declared["detectors"]):
+        fact = f"{quoted(min(shared))} is a witness and a detector: it cannot be both"
+        return inconclusive(facts, fact, "Let something else than the witnesses notice.")
+    everyone = names([*facts.method, *mappings(facts.hypothesis.get("probes"))])
+    twice = next((name for name in everyone if everyone.count(name) > 1), "")
+    if twice:
+        fact = f"two activities are called {quoted(twice)}: which of them answered cannot be told"
+        return inconclusive(facts, fact, "Give every activity a name of its own.")
+    return None
+
+
+def seen_restored(facts: Facts) -> Judgement | None:
+    """A restore that only the last net made, or whose effect nobody saw, is no steady state."""
+    for fault in facts.faults:
+        if fault.restored_by == "guard":
+            fact = f"{fault.policy} was put back by the guard alone, after everything was asked"
+            return inconclusive(facts, fact, "Restore in the method or in the rollbacks.")
+        if not fault.seen_restored:
+            fact = f"{fault.policy} reads back as it was, but its flows were not seen to work again"
+            return inconclusive(facts, fact, "Look for another policy that changed meanwhile.")
     return None
 
 
@@ -114,6 +172,12 @@ def detectors(facts: Facts) -> Judgement | None:
     if not facts.faults:
         return None
     named = facts.role("detectors")
+    strange = next((r.name for r in facts.runs if r.name in named and r.probe not in NOTICING), "")
+    if strange:
+        fact = (
+            f"the detector {quoted(strange)} is none: only a probe of clients or counters notices"
+        )
+        return inconclusive(facts, fact, "Declare a detector that watches the system.")
     if not named:
         fact = "the experiment declares no detector, so nobody was asked to notice"
         return inconclusive(facts, fact, "Declare a detector in the experiment's extensions.")

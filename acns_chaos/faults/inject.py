@@ -23,7 +23,7 @@ from acns_chaos.errors import (
 )
 from acns_chaos.faults.ledger import Debt, now
 from acns_chaos.faults.prediction import Prediction, predict, require_within
-from acns_chaos.faults.restore import restore_debt
+from acns_chaos.faults.restore import MARK, restore_debt
 from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.faults.witness import wait_for_flow
 from acns_chaos.policy.operators import apply_operator
@@ -31,7 +31,6 @@ from acns_chaos.policy.validity import problems
 
 __all__ = ["Change", "by_document", "by_operator", "inject", "load_document"]
 
-MARK = "acns-chaos/"
 # A conflict means that somebody else writes too; each round reads what they wrote first.
 ROUNDS = 5
 

@@ -16,8 +16,10 @@ from acns_chaos.faults.prediction import predict
 from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.faults.witness import Flip, wait_for_flow
 
-__all__ = ["restore_all", "restore_debt"]
+__all__ = ["MARK", "restore_all", "restore_debt"]
 
+# What this package writes on an object begins with this.
+MARK = "acns-chaos/"
 # A conflict means that somebody else writes too; each round reads what they wrote first.
 ROUNDS = 5
 
@@ -34,24 +36,32 @@ def restore_all(run: RunContext, force: bool = False, timeout: float = 10.0) -> 
         The debts paid by this call; empty when there was nothing to restore.
 
     Raises:
-        RestoreFailed: at least one could not be paid; the others were.
+        RestoreFailed: at least one could not be paid; the others were. `retryable` tells whether
+            trying again may help.
     """
     paid: list[Debt] = []
     failures: list[str] = []
+    retryable = False
     for debt in outstanding(run.ledger):
         try:
             restore_debt(run, debt, force=force, timeout=timeout)
             paid.append(debt)
         except (RestoreFailed, ApiError) as error:
             failures.append(str(error))
+            retryable = retryable or (isinstance(error, ApiError) and _may_pass(error))
             debt.restored = {
                 **(debt.restored or {"by": run.phase, "submitted": now(), "sha256": ""}),
                 "verified": None,
                 "problem": str(error),
             }
     if failures:
-        raise RestoreFailed(" ".join(failures))
+        raise RestoreFailed(" ".join(failures), retryable=retryable)
     return paid
+
+
+def _may_pass(error: ApiError) -> bool:
+    """Whether the trouble is of the kind that ends: silence, overload, the server's own fault."""
+    return error.status in (0, 429) or error.status >= 500
 
 
 def restore_debt(run: RunContext, debt: Debt, force: bool = False, timeout: float = 10.0) -> None:
@@ -87,20 +97,62 @@ def _put_back(run: RunContext, debt: Debt, force: bool) -> tuple[str, dict[str, 
         except NotFound:
             run.policies.create(_fresh(debt.before))
             return run.phase, run.policies.get(debt.ref)
-        if content(live) == content(debt.before):
-            # Ours when the write never arrived, somebody else's when it did.
-            return ("others" if debt.accepted else run.phase), live
-        if not force and content(live) != content(debt.fault):
+        rules = _rules(live)
+        if not force and rules not in (_rules(debt.before), _rules(debt.fault)):
             raise RestoreFailed(_drift(debt, live))
+        wanted = _onto(debt.before, live) if force else _undone(debt, live)
         try:
-            run.policies.replace(_onto(debt.before, live))
+            if content(live) != content(wanted):
+                run.policies.replace(wanted)
+            elif debt.submitted and not debt.accepted:
+                _fence(run, live)
+            else:
+                return ("others" if debt.accepted else run.phase), live
         except Conflict:
             continue
-        return run.phase, run.policies.get(debt.ref)
+        # Ours, unless somebody else had put the rules back and only our marks were left.
+        others = debt.accepted and rules == _rules(debt.before)
+        return ("others" if others else run.phase), run.policies.get(debt.ref)
     raise RestoreFailed(
         f"{debt.ref} was changed by somebody else {ROUNDS} times while it was being restored: "
         "stop them, then restore again."
     )
+
+
+def _fence(run: RunContext, live: Mapping[str, Any]) -> None:
+    """Keep a write out that was sent and never answered: it may still be on its way.
+
+    It carries the resourceVersion that is live now. A real change and its reversal move that on
+    (a write that changes nothing does not), so the server will refuse the late one.
+    """
+    marked = deepcopy(dict(live))
+    annotations = {**(marked["metadata"].get("annotations") or {}), f"{MARK}fence": run.run}
+    marked["metadata"]["annotations"] = annotations
+    moved = run.policies.replace(marked)
+    run.policies.replace(_onto(live, moved))
+
+
+def _rules(policy: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: policy[key] for key in ("spec", "specs") if key in policy}
+
+
+def _undone(debt: Debt, live: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the original on top of *live*, keeping labels and annotations others added meanwhile.
+
+    A person who applies the original leaves our marks, and a controller may have added its own:
+    neither may keep the fault's rules in place.
+    """
+    wanted = _onto(debt.before, live)
+    for key in ("labels", "annotations"):
+        before = debt.before["metadata"].get(key) or {}
+        fault = debt.fault["metadata"].get(key) or {}
+        now_there = live["metadata"].get(key) or {}
+        kept = {name: value for name, value in now_there.items() if fault.get(name) != value}
+        merged = {**kept, **before}
+        wanted["metadata"].pop(key, None)
+        if merged:
+            wanted["metadata"][key] = merged
+    return wanted
 
 
 def _behaviour(run: RunContext, debt: Debt, timeout: float) -> Flip:

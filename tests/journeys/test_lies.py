@@ -5,6 +5,7 @@ after each the policies are as they were.
 """
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.conftest import Chaos, Done, Lab
 
 pytestmark = pytest.mark.journey
@@ -189,7 +191,10 @@ def test_a_hypothesis_that_is_skipped_is_no_pass(
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2],
+    [
+        *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM),
+        *(signal.SIGUSR1, signal.SIGUSR2),
+    ],
     ids=lambda number: number.name,
 )
 def test_an_interrupted_run_is_no_pass(
@@ -256,12 +261,23 @@ def test_no_guard_in_a_background_action_is_no_pass(
 def test_a_broken_guard_is_no_pass(
     chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
 ) -> None:
-    """What a control raises the host hides: an argument it does not know breaks every hook."""
-    short["controls"][0]["provider"]["arguments"] = {"no_such_argument": 1}
+    """What a control raises the host hides: here one that cannot even be imported."""
+    (chaos.folder / "broken_guard.py").write_text("raise RuntimeError('broken')\n")
+    short["controls"][0]["provider"]["module"] = "broken_guard"
     short["steady-state-hypothesis"]["probes"] = []
+    done = chaos.run(short, "--no-validation", PYTHONPATH=str(chaos.folder))
+    assert done.code == 1
+    unchanged()
+
+
+def test_a_guard_with_an_argument_it_does_not_know_is_no_pass(
+    chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
+) -> None:
+    """It refuses in one sentence instead of breaking in every hook."""
+    short["controls"][0]["provider"]["arguments"] = {"no_such_argument": 1}
     done = chaos.run(short)
     assert done.code == 1
-    assert "No guard is armed" in done.output
+    assert "takes no arguments" in done.output
     unchanged()
 
 
@@ -366,3 +382,77 @@ def test_an_edited_journal_is_no_pass(own_chaos: Chaos, short: Experiment) -> No
     )
     assert judged.returncode == 8
     assert "INCONCLUSIVE" in judged.stdout
+
+
+@pytest.mark.parametrize("limit", [{"scope": "before"}, {"automatic": False}])
+def test_a_guard_that_is_limited_is_no_pass(
+    chaos: Chaos, short: Experiment, unchanged: Callable[[], None], limit: dict[str, Any]
+) -> None:
+    """Half of its hooks would never be called."""
+    short["controls"][0].update(limit)
+    done = chaos.run(short)
+    assert done.code == 1
+    assert done.journal is not None
+    assert done.journal["run"] == []
+    assert "must not be limited" in done.output
+    unchanged()
+
+
+def test_a_control_of_the_same_name_is_no_pass(
+    chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
+) -> None:
+    """The host configures and cleans up only the first control of a name."""
+    other = {"name": "guard", "provider": {"type": "python", "module": "json"}}
+    short["controls"].insert(0, other)
+    done = chaos.run(short)
+    assert done.code == 1
+    assert "also called 'guard'" in done.output
+    unchanged()
+
+
+def test_configuration_that_asks_a_probe_is_no_pass(
+    chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
+) -> None:
+    """It is asked before any control, on whatever cluster is current."""
+    short["configuration"]["pods"] = {
+        "type": "probe",
+        "name": "pods",
+        "provider": {"type": "python", "module": "json", "func": "loads", "arguments": {"s": "1"}},
+    }
+    done = chaos.run(short)
+    assert done.code == 1
+    assert "Configuration 'pods' asks a probe" in done.output
+    unchanged()
+
+
+def test_nonsense_in_the_roles_is_no_pass(
+    chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
+) -> None:
+    """Whatever breaks the guard, nothing runs unguarded."""
+    short["extensions"][0]["witnesses"] = 5
+    done = chaos.run(short)
+    assert done.code == 1
+    assert done.section["faults"] == []
+    unchanged()
+
+
+def test_a_silent_api_server_does_not_leave_the_fault(
+    own_chaos: Chaos, lab: Lab, short: Experiment, unchanged: Callable[[], None]
+) -> None:
+    """The server hangs while the run is interrupted: the last net asks until it answers."""
+    arguments(short, "customers are cut off").update(expect="OPEN", deadline=30)
+    started = own_chaos.start(short)
+    assert wait_until(lambda: broken(lab), 60)
+    pid = int(lab.ready["pid"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        started[0].send_signal(signal.SIGTERM)
+        assert started[0].stdout is not None
+        said = wait_until(lambda: "the guard restores it now" in started[0].stdout.readline(), 60)
+        assert said
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    done = own_chaos.finish(started)
+    assert done.code == 1
+    assert done.section["faults"][0]["restored"]["verified"]
+    unchanged()

@@ -149,6 +149,10 @@ def fault() -> dict:
             "verified": at(6.02),
             "sha256": "ab" * 32,
             "problem": "",
+            "behaviour": {
+                "at": at(6.05),
+                "sentence": "world -> pets/store-front:8080/TCP was open",
+            },
         },
     }
 

@@ -147,7 +147,8 @@ def test_what_was_restored():
     """Who restored, when, and whether it equals the original."""
     told = section(markdown([signed(held())]), "What was restored")
 
-    assert f"| {POLICY} | method | {at(6)} | {at(6.02)} | yes | – |" in told
+    behaviour = "world -> pets/store-front:8080/TCP was open"
+    assert f"| {POLICY} | method | {at(6)} | {at(6.02)} | yes | {behaviour} |" in told
 
 
 def test_what_was_not_restored():

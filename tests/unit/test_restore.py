@@ -158,20 +158,75 @@ def test_endless_conflicts_are_said_not_ignored() -> None:
     assert debt.open
 
 
-def test_a_write_that_never_arrived_is_restored_as_nothing_to_do() -> None:
-    """No answer and nothing stored: the debt is settled without a write."""
+def test_a_write_without_an_answer_is_fenced_off() -> None:
+    """Nothing is stored yet, and the write may still be on its way: it must find a conflict."""
     api = FakeApi()
-    api.refuse[("PUT", STOREFRONT)] = ApiError("no answer", 0)
+    late: list[Any] = []
+    original = api.put
+
+    def put(path: str, body: Any, query: Any = None) -> dict[str, Any]:
+        if not (query or {}).get("dryRun") and not late:
+            late.append(deepcopy(body))
+            raise ApiError("no answer", 0)
+        return original(path, body, query)
+
+    api.put = put  # type: ignore[method-assign]
     run = run_on(api)
     with pytest.raises(FaultUncertain):
         break_it(run)
 
     (debt,) = restore_all(run, timeout=0)
 
-    assert api.writes == []
     assert not debt.open
+    assert is_original(api)
+    with pytest.raises(Conflict):
+        original(STOREFRONT, late[0])
+    assert is_original(api)
+
+
+def test_our_marks_left_by_somebody_who_applied_the_original_are_removed() -> None:
+    """`kubectl apply` of the original keeps our annotations: recovered by others, marks gone."""
+    api = FakeApi()
+    run = run_on(api)
+    debt = break_it(run)
+    api.edit(**storefront_policy()["spec"])
+
+    restore_all(run, timeout=0)
+
+    assert is_original(api)
     assert debt.restored is not None
-    assert debt.restored["by"] == "method"
+    assert debt.restored["by"] == "others"
+
+
+def test_an_annotation_of_somebody_else_does_not_keep_the_fault_in_place() -> None:
+    """The rules go back, the stranger's annotation stays, and it does not pass for equal."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+    api.objects[STOREFRONT]["metadata"]["annotations"]["reloader"] = "7"
+
+    with pytest.raises(RestoreFailed, match="does not read back as it was"):
+        restore_all(run, timeout=0)
+
+    stored = api.objects[STOREFRONT]
+    assert stored["spec"] == storefront_policy()["spec"]
+    assert stored["metadata"]["annotations"] == {"team": "shop", "reloader": "7"}
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"), [(0, True), (429, True), (503, True), (403, False), (422, False)]
+)
+def test_which_failures_may_pass(status: int, retryable: bool) -> None:
+    """Silence, overload and the server's own faults end; a refusal does not."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+    api.refuse[("PUT", STOREFRONT)] = ApiError("trouble", status)
+
+    with pytest.raises(RestoreFailed) as failed:
+        restore_all(run, timeout=0)
+
+    assert failed.value.retryable is retryable
 
 
 def test_a_behaviour_that_cannot_be_tried_is_no_failed_restore() -> None:
