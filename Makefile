@@ -31,8 +31,8 @@ demo: $(READY) ## break the storefront's policy in the lab, watch, restore, repo
 test: $(READY) ## every test of a development machine
 	$(BIN)/python -m pytest
 
-unit: $(READY) ## the tests that start no process: run on every save
-	$(BIN)/python -m pytest -q tests/policy tests/unit
+unit: $(READY) ## the quick tests: run on every save
+	$(BIN)/python -m pytest -q -m 'not slow' tests/policy tests/unit
 
 check: $(READY) ## formatting, lint, layers, types, copies in step
 	$(BIN)/ruff format --check .

@@ -30,6 +30,7 @@ def inject_fault(
     kind: str = "CiliumNetworkPolicy",
     limit: list = [],
     timeout: float = 10.0,
+    max_flows: int = 0,
 ) -> dict:
     """Make a live policy wrong, and wait until behaviour shows it.
 
@@ -38,13 +39,16 @@ def inject_fault(
 
     Args:
         policy: name of the live policy.
-        operator: name of a mutation operator, such as "ingress-from-nobody".
+        operator: a mutation operator, such as "ingress-from-nobody"; where it applies at several
+            places of the policy, with one of them ("rule-removed@spec.egress[0]"), or the id of a
+            mutant as `acns-chaos mutants` prints it.
         policy_file: path of the faulty policy.
         document: the faulty policy.
         namespace: of the policy; "" takes the experiment's namespace.
         kind: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy or NetworkPolicy.
         limit: workloads ("namespace/name") the effect may reach; empty means no limit.
         timeout: seconds to wait for the effect.
+        max_flows: how many flows the fault may turn, counted by workload; 0 means any number.
 
     Returns:
         The fault: policy, operator, predicted flows, when it was submitted, accepted, realised.
@@ -54,12 +58,13 @@ def inject_fault(
 
     run = armed_run()
     try:
-        patience = numbers({"timeout": timeout})["timeout"]
+        given = numbers({"timeout": timeout, "max_flows": max_flows})
         allowed = names("limit", limit)
         ref = policy_ref(kind, namespace or run.target.namespace, policy)
     except (ArgumentError, PolicyError) as error:
         raise FaultRefused(f"{error}. Nothing was changed.".replace("..", ".")) from error
-    debt = inject(run, ref, _change(operator, policy_file, document), allowed, patience)
+    change = _change(operator, policy_file, document)
+    debt = inject(run, ref, change, allowed, given["timeout"], int(given["max_flows"]))
     logger.info(f"Fault {debt.operator} on {ref}: {debt.realised_by}")
     return {key: value for key, value in debt.as_json().items() if key not in ("before", "fault")}
 

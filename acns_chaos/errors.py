@@ -8,6 +8,7 @@
     ├── NotArmed           an activity was called without the guard control
     ├── ArgumentError      an argument of an activity cannot be meant
     ├── PolicyError        a policy document or an operator cannot be used
+    │   └── DocumentError  a file, a folder or a git revision of one cannot be read as objects
     ├── FaultRefused       a fault was not injected: nothing was written
     ├── FaultUncertain     whether a fault was stored is not known, or not as it was meant
     ├── RestoreFailed      an original could not be put back, or not be verified
@@ -25,6 +26,7 @@ __all__ = [
     "ApiError",
     "ArgumentError",
     "Conflict",
+    "DocumentError",
     "FaultRefused",
     "FaultUncertain",
     "Forbidden",
@@ -60,6 +62,10 @@ class ArgumentError(AcnsChaosError):
 
 class PolicyError(AcnsChaosError):
     """A policy document or an operator cannot be used."""
+
+
+class DocumentError(PolicyError):
+    """A file, a folder or a git revision of one cannot be read as objects."""
 
 
 class FaultRefused(AcnsChaosError):

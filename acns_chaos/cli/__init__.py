@@ -18,7 +18,11 @@ __all__ = ["COMMANDS", "Failure", "LazyGroup", "main", "show"]
 
 # Name -> "module:function".
 COMMANDS: dict[str, str] = {
+    "conformance": "acns_chaos.cli.conformance:conformance",
+    "diff": "acns_chaos.cli.diff:diff",
+    "explain": "acns_chaos.cli.explain:explain",
     "lab": "acns_chaos.cli.lab:lab",
+    "mutants": "acns_chaos.cli.mutants:mutants",
     "operators": "acns_chaos.cli.operators:operators",
     "outcome": "acns_chaos.cli.outcome:outcome",
     "report": "acns_chaos.cli.report:report",

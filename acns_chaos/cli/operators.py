@@ -10,7 +10,11 @@ __all__ = ["operators"]
 
 @click.command()
 def operators() -> None:
-    """List the mutation operators and what each does to a policy."""
+    """List the mutation operators, family by family, and the mistake each imitates.
+
+    `acns-chaos mutants` lists where they apply in real policies, and what each would do there.
+    """
     width = max(len(name) for name in OPERATORS)
-    for name, operator in sorted(OPERATORS.items()):
-        show(f"{name:<{width}}  {operator.summary}")
+    families = max(len(operator.family) for operator in OPERATORS.values())
+    for name, operator in OPERATORS.items():
+        show(f"{operator.family:<{families}}  {name:<{width}}  {operator.summary}")

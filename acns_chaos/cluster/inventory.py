@@ -5,7 +5,8 @@ from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.policies import Policies
-from acns_chaos.policy import Endpoint, Engine, Flow
+from acns_chaos.policy import Endpoint, Engine
+from acns_chaos.policy.workloads import flow_text, workload_of
 
 __all__ = ["Inventory", "flow_text", "take_inventory", "workload_of"]
 
@@ -55,25 +56,3 @@ def take_inventory(api: Api) -> Inventory:
 
 def _list(api: Api, path: str) -> list[dict[str, Any]]:
     return list(api.get(path).get("items", []))
-
-
-def workload_of(endpoint: Endpoint) -> str:
-    """Name an endpoint's workload as `namespace/name`, or the entity it is.
-
-    The workshop's shop, like most, labels pods `app`; the pod's own name serves where nothing
-    names the workload.
-    """
-    labels = dict(label.split("=", 1) for label in endpoint.labels if "=" in label)
-    namespace = labels.get("k8s:io.kubernetes.pod.namespace", "")
-    if not namespace:
-        return endpoint.name
-    for key in ("k8s:app.kubernetes.io/name", "k8s:app", "k8s:k8s-app"):
-        if labels.get(key):
-            return f"{namespace}/{labels[key]}"
-    return endpoint.name
-
-
-def flow_text(flow: Flow) -> str:
-    """Write a flow as people read it: `world -> pets/store-front:8080/TCP`."""
-    source, destination = workload_of(flow.source), workload_of(flow.destination)
-    return f"{source} -> {destination}:{flow.port}/{flow.protocol}"

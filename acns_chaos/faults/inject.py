@@ -22,11 +22,16 @@ from acns_chaos.errors import (
     PolicyError,
 )
 from acns_chaos.faults.ledger import Debt, now
-from acns_chaos.faults.prediction import Prediction, predict, require_within
+from acns_chaos.faults.prediction import (
+    Prediction,
+    predict,
+    require_no_lockout,
+    require_within,
+)
 from acns_chaos.faults.restore import MARK, restore_debt
 from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.faults.witness import wait_for_flow
-from acns_chaos.policy.operators import apply_operator
+from acns_chaos.policy.operators import Surroundings, apply_operator
 from acns_chaos.policy.validity import problems
 
 __all__ = ["Change", "by_document", "by_operator", "inject", "load_document"]
@@ -41,22 +46,27 @@ class Change:
 
     Attributes:
         name: for the record: the operator's name, or "document".
-        apply: live object (raw) → faulty object (raw); raises PolicyError.
+        apply: live object (raw), what else is live → faulty object (raw); raises PolicyError.
     """
 
     name: str
-    apply: Callable[[Mapping[str, Any]], dict[str, Any]]
+    apply: Callable[[Mapping[str, Any], Surroundings], dict[str, Any]]
 
 
 def by_operator(name: str) -> Change:
-    """Change a policy by a named mutation operator of `policy.operators`."""
-    return Change(name, lambda live: apply_operator(name, live))
+    """Change a policy by a mutation operator of `policy.operators`.
+
+    Args:
+        name: an operator, when it applies at exactly one place of the policy; else `name@place`,
+            or the id of a mutant as `acns-chaos mutants` prints it.
+    """
+    return Change(name, lambda live, around: apply_operator(name, live, around=around))
 
 
 def by_document(document: Mapping[str, Any]) -> Change:
     """Change a policy into a given document: its spec replaces the live one's."""
 
-    def become(live: Mapping[str, Any]) -> dict[str, Any]:
+    def become(live: Mapping[str, Any], _: Surroundings) -> dict[str, Any]:
         for key in ("kind", "apiVersion"):
             if document.get(key) != live.get(key):
                 raise PolicyError(
@@ -108,7 +118,12 @@ def _where(error: Exception) -> str:
 
 
 def inject(
-    run: RunContext, ref: PolicyRef, change: Change, limit: Sequence[str], timeout: float
+    run: RunContext,
+    ref: PolicyRef,
+    change: Change,
+    limit: Sequence[str],
+    timeout: float,
+    max_flows: int = 0,
 ) -> Debt:
     """Make a live policy wrong, and wait until behaviour shows it.
 
@@ -118,6 +133,7 @@ def inject(
         change: how.
         limit: workloads (`namespace/name`) the effect may reach; empty means no limit.
         timeout: seconds to wait for the effect.
+        max_flows: how many flows the fault may turn; 0 means any number.
 
     Returns:
         The debt; `realised` is "" when the effect was not seen in time.
@@ -128,7 +144,7 @@ def inject(
         FaultUncertain: something may have been stored; the debt stands until it is restored.
     """
     run.require_changes_allowed()
-    live, faulty, prediction = _plan(run, ref, change, limit)
+    live, faulty, prediction = _plan(run, ref, change, limit, max_flows)
     debt = Debt(
         id=f"f{len(run.ledger.all()) + 1}",
         ref=ref,
@@ -148,13 +164,14 @@ def inject(
 
 
 def _plan(
-    run: RunContext, ref: PolicyRef, change: Change, limit: Sequence[str]
+    run: RunContext, ref: PolicyRef, change: Change, limit: Sequence[str], max_flows: int
 ) -> tuple[dict[str, Any], dict[str, Any], Prediction]:
     """Read, change, check and predict; write nothing."""
     try:
         live = run.policies.get(ref)
         inventory = take_inventory(run.api)
-        changed = change.apply(live)
+        around = Surroundings(inventory.policies, inventory.pods, inventory.services)
+        changed = change.apply(live, around)
     except (NotFound, PolicyError) as error:
         raise FaultRefused(f"{error} Nothing was changed.") from error
     if content(changed) == content(live):
@@ -169,12 +186,13 @@ def _plan(
             f"({'; '.join(wrong)}). Nothing was changed."
         )
     prediction = predict(inventory, changed)
-    if not (prediction.closed or prediction.opened):
+    require_no_lockout(prediction)
+    if prediction.radius.empty:
         raise FaultRefused(
             f"{change.name!r} on {ref} turns no verdict among the live pods: the run would prove "
             "nothing. Nothing was changed."
         )
-    require_within(prediction, limit)
+    require_within(prediction, limit, max_flows)
     return live, _marked(run, changed), prediction
 
 

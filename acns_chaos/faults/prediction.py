@@ -1,46 +1,50 @@
 """What a changed policy would do, before anything is written: flows closed and opened.
 
-The engine of `policy/` answers for every pair of live pods, the outside, and every port that a
-container or a policy names. What it cannot know is said, not guessed: names nobody looked up yet.
+The engine of `policy/` answers for every pair of live pods, the known outside, and every port, name
+and request that somebody names. What it cannot know is said, not guessed: what was looked up before
+and is still cached on a node.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acns_chaos.cluster.inventory import Inventory, flow_text, workload_of
+from acns_chaos.cluster.inventory import Inventory
 from acns_chaos.errors import FaultRefused
-from acns_chaos.policy import Endpoint, Flow
-from acns_chaos.policy.diff import delta, flows_between
+from acns_chaos.policy import Flow
+from acns_chaos.policy.blast import BlastRadius, Outlook
+from acns_chaos.policy.known import known_world
+from acns_chaos.policy.lockout import Lockout, lockouts
+from acns_chaos.policy.model import ObjectRef
 
-__all__ = ["Prediction", "predict", "require_within"]
+__all__ = ["Prediction", "predict", "require_no_lockout", "require_within"]
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The flows whose verdict a change turns.
+    """What a change turns.
 
     Attributes:
-        closed: allowed before, denied after.
-        opened: denied before, allowed after.
+        radius: all flows: connections, lookups, connections by name, HTTP requests.
+        lockouts: what it cuts that must never be cut.
     """
 
-    closed: tuple[Flow, ...]
-    opened: tuple[Flow, ...]
+    radius: BlastRadius
+    lockouts: tuple[Lockout, ...] = ()
 
-    def workloads(self) -> set[str]:
-        """Return the workloads that can no longer, or can newly, talk or be talked to."""
-        sides: set[str] = set()
-        for flow in (*self.closed, *self.opened):
-            sides |= {workload_of(flow.source), workload_of(flow.destination)}
-        return {name for name in sides if "/" in name}
+    @property
+    def closed(self) -> tuple[Flow, ...]:
+        """The plain connections that close: those a witness can try."""
+        return tuple(flow for flow in self.radius.closed if type(flow) is Flow)
+
+    @property
+    def opened(self) -> tuple[Flow, ...]:
+        """The plain connections that open."""
+        return tuple(flow for flow in self.radius.opened if type(flow) is Flow)
 
     def as_json(self) -> dict[str, list[str]]:
         """Return the journal's form, by workload instead of by pod, sorted, each once."""
-        return {
-            "closed": sorted({flow_text(flow) for flow in self.closed}),
-            "opened": sorted({flow_text(flow) for flow in self.opened}),
-        }
+        return self.radius.as_json()
 
 
 def predict(inventory: Inventory, changed: Mapping[str, Any]) -> Prediction:
@@ -50,31 +54,34 @@ def predict(inventory: Inventory, changed: Mapping[str, Any]) -> Prediction:
         inventory: what is live.
         changed: the policy object as it would be.
     """
-    outside = Endpoint.entity("world")
-    flows = flows_between(
-        (*inventory.pods, outside), (*inventory.policies, changed), inventory.services
-    )
-    turned = delta(inventory.engine, inventory.engine.with_policy(changed), flows)
-    return Prediction(turned.closed, turned.opened)
+    known = known_world((*inventory.policies, changed), inventory.pods, inventory.services)
+    radius = Outlook(inventory.engine, known).change({ObjectRef.of(changed): changed})
+    after = inventory.engine.with_policy(changed)
+    cut = lockouts(inventory.engine, after, inventory.pods, inventory.services)
+    return Prediction(radius, tuple(cut))
 
 
-def require_within(prediction: Prediction, limit: Iterable[str]) -> None:
+def require_no_lockout(prediction: Prediction) -> None:
+    """Refuse a change that would cut what the cluster is watched and mended by.
+
+    Raises:
+        FaultRefused: it would; no limit allows that.
+    """
+    if prediction.lockouts:
+        raise FaultRefused(f"{prediction.lockouts[0].sentence()} Nothing was changed.")
+
+
+def require_within(prediction: Prediction, limit: Iterable[str], max_flows: int = 0) -> None:
     """Refuse a change that reaches further than the experiment allows.
 
     Args:
         prediction: the effect.
         limit: workloads as `namespace/name` that may be touched; empty means no limit.
+        max_flows: how many flows may turn; 0 means any number.
 
     Raises:
-        FaultRefused: others would be touched.
+        FaultRefused: others would be touched, or too many flows.
     """
-    allowed = set(limit)
-    if not allowed:
-        return
-    beyond = sorted(prediction.workloads() - allowed)
-    if beyond:
-        raise FaultRefused(
-            f"The fault would also touch {', '.join(beyond)}; the limit is "
-            f"{', '.join(sorted(allowed))}. Narrow the fault or raise the limit. "
-            "Nothing was changed."
-        )
+    why = prediction.radius.beyond(limit, max_flows)
+    if why:
+        raise FaultRefused(f"{why} Nothing was changed.")

@@ -18,30 +18,42 @@ from ipaddress import (
 )
 from typing import Any, Self
 
+from acns_chaos.policy.schema_native import CIDR_GROUP
+from acns_chaos.policy.shape import require_shape
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 GROUP_SOURCE = "cidrgroup"
 GROUP_NAME_KEY = "io.cilium.policy.cidrgroupname/"
 
+_LONGEST = 64  # characters; what is longer is no address, and must not fill a cache
 _PREFIX = re.compile(r"[^/%]+/(0|[1-9][0-9]{0,2})")
 
 
-@lru_cache(maxsize=65536)
 def parse_address(text: str) -> Address | None:
     """An address, or None when the text is none."""
+    return _parse_address(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=65536)
+def _parse_address(text: str) -> Address | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
 
 
-@lru_cache(maxsize=65536)
 def parse_prefix(text: str) -> Network | None:
     """A prefix in the notation address/length with the host bits masked off, or None.
 
     A netmask ("10.0.0.0/255.0.0.0") is no prefix to Cilium.
     """
+    return _parse_prefix(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=65536)
+def _parse_prefix(text: str) -> Network | None:
     if not _PREFIX.fullmatch(text):
         return None
     try:
@@ -81,7 +93,15 @@ class CidrGroup:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
-        """The group from its raw object; unusable prefixes are left out, as the agent does."""
+        """The group from its raw object; unusable prefixes are left out, as the agent does.
+
+        Args:
+            raw: a CiliumCIDRGroup.
+
+        Raises:
+            PolicyError: it cannot be read.
+        """
+        require_shape(raw, CIDR_GROUP, "CiliumCIDRGroup")
         metadata = raw.get("metadata") or {}
         name = str(metadata.get("name", ""))
         labels = {f"{GROUP_SOURCE}:{GROUP_NAME_KEY}{name}="}

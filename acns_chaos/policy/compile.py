@@ -7,7 +7,7 @@ Source of the facts: Cilium 1.19, the agent's translation of each kind, as table
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from acns_chaos.policy import networkpolicy
 from acns_chaos.policy.model import EGRESS, INGRESS, ObjectRef, RuleRef
@@ -16,13 +16,18 @@ from acns_chaos.policy.peers import PeerSet
 from acns_chaos.policy.ports import PortSet, rule_ports
 from acns_chaos.policy.selectors import (
     RESERVED,
+    Requirement,
     Selector,
     describe,
     parse,
     subject_selector,
 )
 
+if TYPE_CHECKING:
+    from acns_chaos.policy.matrix_population import Population
+
 SECTIONS = {"ingress": INGRESS, "egress": EGRESS, "ingressDeny": INGRESS, "egressDeny": EGRESS}
+_NODE = Requirement(RESERVED, "host", "Exists")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +61,11 @@ class Rule:
             and self.host is ("reserved:host=" in labels)
             and self.subject.matches(labels)
         )
+
+    def binds(self, subjects: "Population") -> int:
+        """Who is bound by it in its direction, as a bitset."""
+        nodes = subjects.having(_NODE)
+        return subjects.meeting(self.subject.requirements) & (nodes if self.host else ~nodes)
 
 
 def compile_policy(policy: Mapping[str, Any], world: World) -> tuple[Rule, ...]:
@@ -106,7 +116,7 @@ def _rules(spec: Mapping[str, Any], where: str, ref: ObjectRef, world: World) ->
             default_deny = True
         deny = section.endswith("Deny")
         for number, item in enumerate(spec.get(section) or ()):
-            ports = rule_ports(item)
+            ports = rule_ports(item, deny=deny)
             peers = rule_peers(
                 item,
                 direction,

@@ -90,7 +90,7 @@ def flows_between(
         if known != endpoint:
             replicated.add(known)
     shown = list(first.values())
-    ports = sorted(_ports(given, policies, services))
+    ports = sorted(ports_named(given, policies, services))
     return [
         Flow(source, destination, port, protocol)
         for source in shown
@@ -101,11 +101,18 @@ def flows_between(
     ]
 
 
-def _ports(
+def ports_named(
     endpoints: Iterable[Endpoint],
     policies: Iterable[Mapping[str, Any]],
-    services: Iterable[Mapping[str, Any]],
+    services: Iterable[Mapping[str, Any]] = (),
 ) -> set[tuple[int, str]]:
+    """Every (number, protocol) that a container, a policy or a service names.
+
+    Args:
+        endpoints: pods, for their container ports.
+        policies: raw policy objects.
+        services: raw Service objects, for their target ports.
+    """
     named: dict[tuple[str, str], set[int]] = {}
     found: set[tuple[int, str]] = set()
     for endpoint in endpoints:

@@ -28,6 +28,9 @@ _ENTITY_LABELS = {
     "unmanaged": ("unmanaged",),
 }
 
+ENTITIES = tuple(_ENTITY_LABELS)
+"""The entities that are endpoints."""
+
 _IRRELEVANT_PREFIXES = (
     "io.kubernetes",
     "pod-template-hash",

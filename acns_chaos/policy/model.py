@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from acns_chaos.errors import PolicyError
 from acns_chaos.policy.endpoints import Endpoint
+from acns_chaos.policy.quoting import a, shown
+from acns_chaos.policy.schema import json_type
 
 ALLOWED = "ALLOWED"
 DENIED = "DENIED"
@@ -22,6 +24,8 @@ EGRESS = "egress"
 
 KINDS = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "NetworkPolicy")
 """The kinds of policy object the engine knows."""
+
+_LONGEST_NAME = 253
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,18 +46,31 @@ class ObjectRef:
         Raises:
             PolicyError: it is not a policy object, or it has no name.
         """
-        kind = policy.get("kind") if isinstance(policy, Mapping) else None
+        if not isinstance(policy, Mapping):
+            found = a(json_type(policy))
+            raise PolicyError(f"A policy is an object, and this is {found}; give the whole object.")
+        kind = policy.get("kind")
         if kind not in KINDS:
-            raise PolicyError(
-                f"An object of kind {kind!r} is not a policy; give one of {', '.join(KINDS)}."
-            )
+            what = "without a kind"
+            if kind is not None:
+                what = (
+                    f"of kind {shown(kind)}" if isinstance(kind, str) else "whose kind is no text"
+                )
+            raise PolicyError(f"An object {what} is not a policy; give one of {', '.join(KINDS)}.")
         metadata = policy.get("metadata")
         name = metadata.get("name") if isinstance(metadata, Mapping) else None
         if not isinstance(metadata, Mapping) or not isinstance(name, str) or not name:
             raise PolicyError(f"A {kind} has no metadata.name; give the object its name.")
+        namespace = metadata.get("namespace") or "default"
+        for field, value in (("name", name), ("namespace", namespace)):
+            if not isinstance(value, str) or len(value) > _LONGEST_NAME:
+                raise PolicyError(
+                    f"metadata.{field} of the {kind} {shown(name)} is no name; give a text of at "
+                    f"most {_LONGEST_NAME} characters."
+                )
         if kind == "CiliumClusterwideNetworkPolicy":
             return cls(kind, "", name)
-        return cls(kind, str(metadata.get("namespace") or "default"), name)
+        return cls(kind, namespace, name)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from acns_chaos.policy.quoting import shown
+
 _CHARACTER = "[-a-zA-Z0-9_]"
 _ANY_NAME = re.compile(rf"(^({_CHARACTER}+[.])+$)|(^[.]$)")
 _EVERYTHING = re.compile("")
@@ -45,8 +47,13 @@ def pattern_regex(pattern: str, *, dns_rule: bool = False) -> re.Pattern[str]:
     if leading:
         start = rf"({_CHARACTER}+([.]{_CHARACTER}+){{0,}})[.]"
         pattern = pattern[leading.end() :]
-    pieces = [re.escape(piece) for piece in _STARS.split(pattern)]
-    return re.compile(f"^{start}{f'{_CHARACTER}*'.join(pieces)}$")
+    first, *between = (re.escape(piece) for piece in _STARS.split(pattern))
+    # A star stops at the first place where what follows it fits: as it crosses no dot, a later one
+    # fits no better, and looking for it would take ages where there are many stars.
+    *middle, last = between or [""]
+    stars = "".join(f"(?>{_CHARACTER}*?{piece})" for piece in middle)
+    rest = f"{stars}{_CHARACTER}*{last}" if between else ""
+    return re.compile(f"^{start}{first}{rest}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +96,12 @@ def problem(raw: Mapping[str, Any]) -> str:
         return "only one of matchName and matchPattern may be set"
     if name and not _NAME.fullmatch(name):
         return (
-            f"invalid characters in matchName {name!r}: letters, digits, dot, dash and "
+            f"invalid characters in matchName {shown(name)}: letters, digits, dot, dash and "
             "underscore only"
         )
     if pattern and not _PATTERN.fullmatch(pattern):
         return (
-            f"invalid characters in matchPattern {pattern!r}: letters, digits, dot, dash, "
+            f"invalid characters in matchPattern {shown(pattern)}: letters, digits, dot, dash, "
             "underscore and star only"
         )
     if len(name or pattern) > MAX_LENGTH:

@@ -53,7 +53,7 @@ def _peers(raw: Any, direction: str, namespace: str, world: World) -> PeerSet:
         # On ingress the cluster label makes a selector out of an absent one, so an ipBlock
         # also admits the pods of the policy's own namespace.
         if selects or (direction == INGRESS and world.peer_cluster is not None):
-            members.append(_label_peer(peer, namespace, world))
+            members.append(label_peer(peer, namespace, world))
         if block:
             found = cidr_peer(block.get("cidr") or "", block.get("except") or (), world)
             if found is not None:
@@ -61,7 +61,14 @@ def _peers(raw: Any, direction: str, namespace: str, world: World) -> PeerSet:
     return PeerSet(tuple(members))
 
 
-def _label_peer(peer: Mapping[str, Any], namespace: str, world: World) -> LabelPeer:
+def label_peer(peer: Mapping[str, Any], namespace: str, world: World) -> LabelPeer:
+    """Whom the podSelector and namespaceSelector of a peer select.
+
+    Args:
+        peer: an item of `from` or `to`.
+        namespace: of the policy.
+        world: what the peer refers to.
+    """
     pods = parse(peer.get("podSelector"), K8S)
     wanted = list(pods)
     raw_namespaces = peer.get("namespaceSelector")

@@ -1,125 +1,153 @@
-"""Mutation operators: ways in which people get a live policy wrong.
+"""Mutation operators: ways in which people get a live policy wrong, and how to apply one.
 
-Belongs here: raw policy in, raw mutant out. Does not belong here: what a mutant opens or closes
-(`diff`), and writing it anywhere.
+Belongs here: the list of all operators, mutants' ids, and raw policy in, raw mutant out. Does not
+belong here: the mistakes themselves (`mutation`), what a mutant opens or closes (`mutants`), and
+writing it anywhere.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from acns_chaos.errors import PolicyError
 from acns_chaos.policy.model import ObjectRef
+from acns_chaos.policy.mutation import labels, names, objects, peer_lists, ports, sections
+from acns_chaos.policy.mutation.edits import Edit, Operator, Surroundings
 from acns_chaos.policy.validity import problems
 
-Raw = dict[str, Any]
+__all__ = ["OPERATORS", "Operator", "Surroundings", "apply_operator", "mutant_id"]
 
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """One mutation.
-
-    Attributes:
-        name: its name in experiments.
-        summary: what it does, on one line.
-        function: changes a deep copy of the object's rule block (`spec`) in place.
-    """
-
-    name: str
-    summary: str
-    function: Callable[[Raw], None]
-
-
-def _ingress_from_nobody(spec: Raw) -> None:
-    spec["ingress"] = [{"fromEndpoints": []}]
-
-
-def _egress_to_nobody(spec: Raw) -> None:
-    spec["egress"] = [{"toEndpoints": []}]
-
-
-def _without(direction: str) -> Callable[[Raw], None]:
-    def remove(spec: Raw) -> None:
-        # Deny rules too: alone they would keep the default-deny, and the direction closed.
-        for section in (direction, f"{direction}Deny"):
-            if spec.get(section):
-                del spec[section]
-
-    return remove
-
-
-def _deny_world_ingress(spec: Raw) -> None:
-    denied = {"fromEntities": ["world"]}
-    rules = spec.get("ingressDeny") or []
-    if denied not in rules:
-        spec["ingressDeny"] = [*rules, denied]
-
+_FAMILIES = (
+    sections.EMPTIES,
+    sections.DIRECTION,
+    labels.SUBJECT,
+    peer_lists.PEERS,
+    labels.PEERS,
+    peer_lists.ENTITIES,
+    peer_lists.CIDR,
+    peer_lists.SERVICES,
+    ports.PORTS,
+    ports.PROTOCOLS,
+    names.DNS,
+    names.FQDN,
+    names.HTTP,
+    sections.DENY,
+    objects.OBJECT,
+    objects.INVALID,
+)
 
 OPERATORS: Mapping[str, Operator] = {
-    operator.name: operator
-    for operator in (
-        Operator(
-            "ingress-from-nobody",
-            "replace the ingress rules by one that allows nobody (fromEndpoints: [])",
-            _ingress_from_nobody,
-        ),
-        Operator(
-            "egress-to-nobody",
-            "replace the egress rules by one that allows nobody (toEndpoints: [])",
-            _egress_to_nobody,
-        ),
-        Operator(
-            "ingress-removed",
-            "take all ingress rules away, so that ingress is no longer restricted (fails open)",
-            _without("ingress"),
-        ),
-        Operator(
-            "egress-removed",
-            "take all egress rules away, so that egress is no longer restricted (fails open)",
-            _without("egress"),
-        ),
-        Operator(
-            "deny-world-ingress",
-            "add a deny rule for everything outside the cluster, which beats every allow rule",
-            _deny_world_ingress,
-        ),
-    )
+    operator.name: operator for family in _FAMILIES for operator in family.operators
 }
+"""Every operator by its name, family by family."""
+
+# Named in a sentence; `acns-chaos mutants` has them all.
+_SHOWN = 12
 
 
-def apply_operator(name: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+def mutant_id(ref: ObjectRef, operator: str, edit: Edit) -> str:
+    """The id of a mutant, e.g. "pets/front:rule-emptied@spec.ingress[0]".
+
+    It follows from the object's name, the operator and the place alone, so it stays the same for as
+    long as these do. A NetworkPolicy's begins with its kind, as it may share name and namespace
+    with a CiliumNetworkPolicy.
+
+    Args:
+        ref: the object.
+        operator: the operator's name.
+        edit: one of the operator's edits.
+    """
+    kind = "NetworkPolicy/" if ref.kind == "NetworkPolicy" else ""
+    return f"{kind}{ref}:{operator}@{edit.where}"
+
+
+def apply_operator(
+    name: str,
+    policy: Mapping[str, Any],
+    *,
+    place: str = "",
+    around: Surroundings | None = None,
+) -> dict[str, Any]:
     """A mutant of a policy.
 
     Args:
-        name: of the operator, a key of OPERATORS.
+        name: of the operator, when it applies at exactly one place; `name@place`; or the id of a
+            mutant as `acns-chaos mutants` prints it.
         policy: a raw object; it is not changed.
+        place: where, e.g. "spec.ingress[0]", unless the name says it.
+        around: what else is live; mistakes such as a service's port are made with it.
 
     Returns:
         The changed object, raw, with nothing shared with the original.
 
     Raises:
-        PolicyError: there is no such operator, it does not apply to this object, it would change
-            nothing, or the agents would refuse the mutant and keep the original in force.
+        PolicyError: there is no such operator or place, the operator applies at several and none is
+            named, it would change nothing, it does more than rewrite this object, or the agents
+            would refuse the mutant and keep the original in force.
     """
-    operator = OPERATORS.get(name)
-    if operator is None:
-        raise PolicyError(f"There is no operator {name!r}; use one of {', '.join(OPERATORS)}.")
     ref = ObjectRef.of(policy)
-    if ref.kind == "NetworkPolicy":
+    operator, where = _named(name, ref, place)
+    edit, objects_after = _chosen(operator, where, policy, around or Surroundings())
+    if len(objects_after) != 1 or ObjectRef.of(objects_after[0]) != ref:
         raise PolicyError(
-            f"Operator {name} does not apply to the NetworkPolicy {ref}; it is for Cilium's kinds."
+            f"Operator {operator.name} does more than rewrite {ref} (at {edit.where}): only a "
+            "mutant that keeps the object can be injected; take another operator."
         )
-    mutant: Raw = json.loads(json.dumps(policy))
-    if not isinstance(mutant.get("spec"), dict):
-        raise PolicyError(f"Operator {name} does not apply to {ref}: the object has no spec.")
-    operator.function(mutant["spec"])
-    if mutant == policy:
-        raise PolicyError(f"Operator {name} would change nothing in {ref}.")
+    mutant: dict[str, Any] = dict(objects_after[0])
     findings = problems(mutant)
     if findings and not problems(policy):
         raise PolicyError(
-            f"Operator {name} does not apply to {ref}: the agents would refuse the result and "
-            f"keep the original in force ({findings[0].rstrip('.')})."
+            f"Operator {operator.name} does not apply to {ref}: the agents would refuse the result "
+            f"and keep the original in force ({findings[0].rstrip('.')})."
         )
     return mutant
+
+
+def _named(name: str, ref: ObjectRef, place: str) -> tuple[Operator, str]:
+    """The operator and place that a name, `name@place` or id means."""
+    start, _, written = name.partition("@")
+    of, colon, bare = start.rpartition(":")
+    if colon and of.removeprefix("NetworkPolicy/") != str(ref):
+        raise PolicyError(f"Mutant {name!r} is one of {of}, not of {ref}: correct one of them.")
+    operator = OPERATORS.get(bare)
+    if operator is None:
+        near = get_close_matches(bare, OPERATORS, n=3)
+        hint = f"did you mean {' or '.join(near)}" if near else "see `acns-chaos operators`"
+        raise PolicyError(f"There is no operator {bare!r}; {hint}.")
+    if ref.kind == "NetworkPolicy" and not operator.native:
+        raise PolicyError(
+            f"Operator {bare} does not apply to the NetworkPolicy {ref}; it is for Cilium's kinds."
+        )
+    return operator, written or place
+
+
+def _chosen(
+    operator: Operator, where: str, policy: Mapping[str, Any], around: Surroundings
+) -> tuple[Edit, tuple[Mapping[str, Any], ...]]:
+    """The one edit that is meant."""
+    ref = ObjectRef.of(policy)
+    if problems(policy):
+        raise PolicyError(
+            f"Operator {operator.name} does not apply to {ref}: the agents refuse the object as it "
+            f"is ({problems(policy)[0].rstrip('.')})."
+        )
+    edits = operator.edits(policy, around)
+    if not edits:
+        raise PolicyError(f"Operator {operator.name} would change nothing in {ref}.")
+    found = [one for one in edits if where in {"", one[0].where}]
+    if not found:
+        # Without its variant a place is enough where there is but one.
+        found = [one for one in edits if one[0].where.partition("=")[0] == where]
+    if len(found) == 1:
+        return found[0]
+    places = [edit.where for edit, _ in found or edits]
+    listed = ", ".join(places[:_SHOWN])
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    if found:
+        raise PolicyError(
+            f"Operator {operator.name} applies at {len(places)} places of {ref}; write one of them "
+            f"behind it, as in {operator.name}@{places[0]}: {listed}{more}."
+        )
+    raise PolicyError(
+        f"Operator {operator.name} does not apply at {where!r} of {ref}; it does at {listed}{more}."
+    )

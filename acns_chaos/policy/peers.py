@@ -5,12 +5,15 @@ rule (`peer_fields`), ports, and what follows from a match.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from acns_chaos.policy import names
 from acns_chaos.policy.addresses import CidrGroup, Network, group_labels, inside
 from acns_chaos.policy.endpoints import Endpoint
 from acns_chaos.policy.selectors import Requirement, Selector, index_labels
+
+if TYPE_CHECKING:
+    from acns_chaos.policy.matrix_population import Population
 
 _WORLD_LABELS = frozenset({"reserved:world=", "reserved:world-ipv4=", "reserved:world-ipv6="})
 
@@ -29,6 +32,9 @@ class Peer(Protocol):
     def matches(self, endpoint: Endpoint) -> bool:
         """Whether it selects the endpoint."""
 
+    def among(self, population: "Population") -> int:
+        """All whom it selects, as a bitset."""
+
 
 @dataclass(frozen=True, slots=True)
 class LabelPeer:
@@ -45,6 +51,13 @@ class LabelPeer:
     def matches(self, endpoint: Endpoint) -> bool:
         """Whether one of the selectors does."""
         return any(selector.matches(endpoint.labels) for selector in self.selectors)
+
+    def among(self, population: "Population") -> int:
+        """All whom one of the selectors selects, as a bitset."""
+        found = 0
+        for selector in self.selectors:
+            found |= population.meeting(selector.requirements)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,10 @@ class CidrPeer:
             return not endpoint.ip or inside(self.network, endpoint.ip)
         return inside(self.network, endpoint.ip)
 
+    def among(self, population: "Population") -> int:
+        """The outside addresses in the prefix, as a bitset."""
+        return population.outside_where(self.matches)
+
 
 @dataclass(frozen=True, slots=True)
 class GroupPeer:
@@ -93,6 +110,14 @@ class GroupPeer:
             if any(inside(hole, endpoint.ip) for hole in self.excepts):
                 return False
             labels = group_labels(self.groups, endpoint.ip)
+        return self._met_by(labels)
+
+    def among(self, population: "Population") -> int:
+        """All whom it selects, as a bitset: whoever is not outside is in no group."""
+        inside = population.inside if self._met_by(frozenset()) else 0
+        return inside | population.outside_where(self.matches)
+
+    def _met_by(self, labels: frozenset[str]) -> bool:
         index = index_labels(labels)
         return all(requirement.matches(index) for requirement in self.requirements)
 
@@ -112,6 +137,10 @@ class NamePeer:
     def matches(self, endpoint: Endpoint) -> bool:
         """Whether one of the names it was learned under matches."""
         return is_outside(endpoint) and any(self.match.matches(name) for name in endpoint.fqdns)
+
+    def among(self, population: "Population") -> int:
+        """The outside addresses with such a name, as a bitset."""
+        return population.outside_where(self.matches)
 
 
 def is_outside(endpoint: Endpoint) -> bool:
@@ -143,6 +172,15 @@ class PeerSet:
             known = any(member.matches(endpoint) for member in self.members)
             self._seen[endpoint] = known
         return known
+
+    def among(self, population: "Population") -> int:
+        """All whom some alternative selects, as a bitset."""
+        if self.everyone:
+            return population.everyone
+        found = 0
+        for member in self.members:
+            found |= member.among(population)
+        return found
 
     def names(self, endpoint: Endpoint) -> bool:
         """Whether an alternative that is not simply everything selects the endpoint."""

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from acns_chaos.errors import PolicyError
 from acns_chaos.policy.requests import Requests, read_requests
 
 TRANSPORT = ("TCP", "UDP", "SCTP")
 EXTENDED = ("VRRP", "IGMP")
 ICMP_PROTOCOLS = {"IPv4": "ICMP", "IPv6": "ICMPv6"}
 MAX_PORT = 65535
+PROTOCOLS = frozenset({*TRANSPORT, *EXTENDED, *ICMP_PROTOCOLS.values()})
+_ECHO_REQUEST = {"ICMP": 8, "ICMPv6": 128}
 
 ICMP_TYPES: Mapping[str, Mapping[str, int]] = {
     "IPv4": {
@@ -155,7 +158,7 @@ def parse_number(text: str) -> int | None:
             return None
         number = int(text, 8)
     else:
-        number = int(text)
+        number = int(text[:6])  # Python refuses to read thousands of digits.
     return number if number <= MAX_PORT else None
 
 
@@ -180,7 +183,7 @@ def icmp_type(raw: Mapping[str, Any]) -> int | None:
         return written if 0 <= written <= 255 else None
     text = str(written)
     if text.isdecimal():
-        return int(text) if int(text) <= 255 else None
+        return int(text) if len(text) < 100 and int(text) <= 255 else None
     return ICMP_TYPES.get(raw.get("family") or "IPv4", {}).get(text)
 
 
@@ -191,13 +194,18 @@ def _icmp_entry(raw: Mapping[str, Any]) -> PortEntry:
     return PortEntry(protocols, number or 0, number or MAX_PORT)
 
 
-def rule_ports(item: Mapping[str, Any]) -> PortSet:
-    """The ports of one rule item of a valid CiliumNetworkPolicy or its clusterwide form."""
+def rule_ports(item: Mapping[str, Any], *, deny: bool = False) -> PortSet:
+    """The ports of one rule item of a valid CiliumNetworkPolicy or its clusterwide form.
+
+    Args:
+        item: the raw item.
+        deny: it is a deny item: it knows no layer 7, the API server prunes it.
+    """
     if not item.get("toPorts") and not item.get("icmps"):
         return PortSet(all=True)
     entries: list[PortEntry] = []
     for port_rule in item.get("toPorts") or ():
-        requests = read_requests(port_rule)
+        requests = None if deny else read_requests(port_rule)
         entries += [port_entry(raw, requests) for raw in port_rule.get("ports") or ()]
     for icmp_rule in item.get("icmps") or ():
         entries += [_icmp_entry(raw) for raw in icmp_rule.get("fields") or ()]
@@ -207,3 +215,26 @@ def rule_ports(item: Mapping[str, Any]) -> PortSet:
 def any_requests(entries: Iterable[PortEntry]) -> bool:
     """Whether some entry goes to a proxy."""
     return any(entry.requests is not None for entry in entries)
+
+
+def port_number(port: int | None, protocol: str, icmp_type: int | None = None) -> int:
+    """The number that rules compare: the port, or for ICMP the type.
+
+    Args:
+        port: destination port; None for ICMP.
+        protocol: of the flow.
+        icmp_type: for ICMP; an echo request when None.
+
+    Raises:
+        PolicyError: the protocol is not known, or the port is none.
+    """
+    if protocol not in PROTOCOLS:
+        known = ", ".join(sorted(PROTOCOLS))
+        raise PolicyError(f"Protocol {protocol!r} of a flow is not known; use one of {known}.")
+    if protocol in _ECHO_REQUEST:
+        return _ECHO_REQUEST[protocol] if icmp_type is None else icmp_type
+    if port is None or not 0 <= port <= MAX_PORT:
+        raise PolicyError(
+            f"A {protocol} flow to port {port} cannot be judged; give a port from 0 to {MAX_PORT}."
+        )
+    return port

@@ -5,6 +5,7 @@ here: what is matched.
 """
 
 import re
+import warnings
 from functools import lru_cache
 
 _POSIX_CLASSES = {
@@ -23,6 +24,9 @@ _POSIX_CLASSES = {
     "word": "0-9A-Za-z_",
     "xdigit": "0-9A-Fa-f",
 }
+LONGEST = 10_000
+"""Characters of a pattern that are read: compiling takes time for each of them."""
+
 # Go's engine has no look-around, no atomic groups, no conditions, no references.
 _NOT_IN_GO = re.compile(r"\(\?(=|!|<=|<!|>|\(|#|P=)|(?<!\\)(\\\\)*\\[1-9Z]|[*+?}]\+")
 _POSIX = re.compile(r"\[:(\^?)([a-z]+):\]")
@@ -35,14 +39,17 @@ def go_regex(pattern: str) -> re.Pattern[str] | None:
     Args:
         pattern: in the syntax of Go's regexp package.
     """
-    if _NOT_IN_GO.search(pattern):
+    if len(pattern) > LONGEST or _NOT_IN_GO.search(pattern):
         return None
     translated = _translate(pattern)
     if translated is None:
         return None
     try:
-        return re.compile(translated)
-    except (re.error, OverflowError):
+        with warnings.catch_warnings():
+            # What Python may read differently one day.
+            warnings.simplefilter("ignore", FutureWarning)
+            return re.compile(translated)
+    except (re.error, OverflowError, RecursionError):
         return None
 
 

@@ -20,13 +20,19 @@ OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 LabelIndex = Mapping[str, tuple[tuple[str, str], ...]]
 
 
+def split_label(label: str) -> tuple[str, str, str]:
+    """A label "source:key=value" in its three parts."""
+    source, _, rest = label.partition(":")
+    key, _, value = rest.partition("=")
+    return source, key, value
+
+
 @lru_cache(maxsize=65536)
 def index_labels(labels: frozenset[str]) -> LabelIndex:
     """Labels by key: key to the (source, value) pairs it has."""
     index: dict[str, tuple[tuple[str, str], ...]] = {}
     for label in sorted(labels):
-        source, _, rest = label.partition(":")
-        key, _, value = rest.partition("=")
+        source, key, value = split_label(label)
         index[key] = (*index.get(key, ()), (source, value))
     return index
 
@@ -57,18 +63,24 @@ class Requirement:
     operator: str
     values: frozenset[str] = frozenset()
 
+    @property
+    def negative(self) -> bool:
+        """It holds where no label meets it."""
+        return self.operator in {"NotIn", "DoesNotExist"}
+
+    @property
+    def any_value(self) -> bool:
+        """It is about the key alone, not about its value."""
+        return self.operator in {"Exists", "DoesNotExist"}
+
+    def meets(self, source: str, value: str) -> bool:
+        """Whether a label of the key, from this source, is what the condition looks for."""
+        return self.source in {ANY, source} and (self.any_value or value in self.values)
+
     def matches(self, index: LabelIndex) -> bool:
         """Whether the labels meet the condition."""
-        found = [value for source, value in index.get(self.key, ()) if self.source in {ANY, source}]
-        match self.operator:
-            case "In":
-                return any(value in self.values for value in found)
-            case "NotIn":
-                return not any(value in self.values for value in found)
-            case "Exists":
-                return bool(found)
-            case _:
-                return not found
+        met = any(self.meets(source, value) for source, value in index.get(self.key, ()))
+        return met is not self.negative
 
     def __str__(self) -> str:
         key = f"{self.source}:{self.key}" if self.source == RESERVED else self.key
@@ -105,18 +117,19 @@ class Selector:
 
     requirements: tuple[Requirement, ...]
     text: str = ""
-    _seen: dict[frozenset[str], bool] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_seen", _answers(self.requirements))
+    _seen: dict[frozenset[str], bool] | None = field(init=False, repr=False, default=None)
 
     def matches(self, labels: frozenset[str]) -> bool:
         """Whether an identity with these labels is selected."""
-        known = self._seen.get(labels)
+        seen = self._seen
+        if seen is None:
+            seen = _answers(self.requirements)
+            object.__setattr__(self, "_seen", seen)
+        known = seen.get(labels)
         if known is None:
             index = index_labels(labels)
             known = all(requirement.matches(index) for requirement in self.requirements)
-            self._seen[labels] = known
+            seen[labels] = known
         return known
 
     def names(self, source: str, key: str) -> bool:
@@ -135,6 +148,7 @@ def parse(selector: Mapping[str, Any] | None, default_source: str = ANY) -> tupl
     conditions = [
         Requirement(*split_key(key, default_source), "In", frozenset({value}))
         for key, value in (selector.get("matchLabels") or {}).items()
+        if value is not None  # The API server drops nulls.
     ]
     conditions += [
         Requirement(
@@ -164,7 +178,7 @@ def subject_selector(raw: Mapping[str, Any], namespace: str) -> Selector:
         raw: the endpointSelector.
         namespace: of the policy; "" for a clusterwide one, which is not limited.
     """
-    requirements = parse(raw)
+    own = requirements = parse(raw)
     if namespace:
         # A foreign namespace under this very key is overwritten; written in any other way it
         # stays as a second condition.
@@ -175,7 +189,7 @@ def subject_selector(raw: Mapping[str, Any], namespace: str) -> Selector:
         }
         forced = Requirement(K8S, NAMESPACE_KEY, "In", frozenset({namespace}))
         requirements = (*parse({**raw, "matchLabels": labels}), forced)
-    return Selector(requirements, describe(parse(raw)))
+    return Selector(requirements, describe(own))
 
 
 def peer_selector(

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from acns_chaos.errors import PolicyError
+from acns_chaos.policy.schema_native import ENDPOINT_SLICE, SERVICE
 from acns_chaos.policy.selectors import ANY, Selector, parse
+from acns_chaos.policy.shape import require_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Service:
             backends: addresses of a raw service, from its EndpointSlices.
         """
         metadata = obj.get("metadata")
-        if metadata is None:
+        if not metadata:
             spec, metadata = obj, obj
             backends = obj.get("backends") or ()
         else:
@@ -58,8 +61,13 @@ def read_services(objects: Iterable[Mapping[str, Any]]) -> tuple[Service, ...]:
     Args:
         objects: Services (raw or short form) and, for services without a selector, the
             EndpointSlices that hold their addresses. Other kinds are passed over.
+
+    Raises:
+        PolicyError: a Service or an EndpointSlice cannot be read.
     """
     objects = list(objects)
+    for obj in objects:
+        _require(obj)
     addresses: dict[tuple[str, str], list[str]] = {}
     for obj in objects:
         if obj.get("kind") == "EndpointSlice":
@@ -75,6 +83,14 @@ def read_services(objects: Iterable[Mapping[str, Any]]) -> tuple[Service, ...]:
             found = addresses.get((service.namespace, service.name), ())
             services.append(Service.from_json(obj, found) if found else service)
     return tuple(services)
+
+
+def _require(obj: Mapping[str, Any]) -> None:
+    kind = obj.get("kind", "Service") if isinstance(obj, Mapping) else "Service"
+    if kind in ("Service", "EndpointSlice"):
+        require_shape(obj, SERVICE if kind == "Service" else ENDPOINT_SLICE, kind)
+    if kind == "Service" and not (obj.get("metadata") or obj).get("name"):
+        raise PolicyError("A Service has no metadata.name; give the object its name.")
 
 
 def meant(item: Mapping[str, Any], services: Iterable[Service]) -> tuple[Service, ...]:

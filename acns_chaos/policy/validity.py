@@ -1,29 +1,64 @@
-"""The agent's sanitizer: whether an object would be imported, and if not, why.
+"""What is wrong with a policy object, in three layers, as data and in sentences.
 
-Belongs here: the checks of a whole rule, its selectors and peers. Does not belong here: ports and
-layer 7 (`validity_ports`), and what the API server's schema refuses on top.
-Source of the facts: Cilium 1.19, rule validation, as tabled in the semantics.
+Belongs here: the two questions to ask of an object, and the order of the layers. Does not belong
+here: the checks themselves.
+
+- ``schema``: the API server refuses the write, or drops a field that it does not know
+  (`validity_schema`, `validity_leftover`);
+- ``agent``: the object is stored, but no agent imports it (`validity_agent`, `validity_ports`);
+- ``idle``: it is in force and does nothing, or not what it looks like (`validity_idle` and on).
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
-from acns_chaos.policy import names
-from acns_chaos.policy.addresses import inside, parse_prefix, parse_prefix_or_address
-from acns_chaos.policy.compile import SECTIONS, specs
-from acns_chaos.policy.model import EGRESS, INGRESS, ObjectRef, Settings
-from acns_chaos.policy.peer_fields import ENTITIES
-from acns_chaos.policy.selectors import OPERATORS, split_key
-from acns_chaos.policy.shape import shape_problems
-from acns_chaos.policy.validity_ports import network_policy_ports, port_findings
+from acns_chaos.policy.model import ObjectRef, Settings
+from acns_chaos.policy.quoting import MAX_FINDINGS, clipped, related
+from acns_chaos.policy.schema import Field
+from acns_chaos.policy.schema_cilium import POLICY
+from acns_chaos.policy.schema_native import NETWORK_POLICY
+from acns_chaos.policy.shape import is_too_large, shape_problems
+from acns_chaos.policy.validity_agent import agent_findings
 
-_KEY_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_KEY_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+if TYPE_CHECKING:
+    from acns_chaos.policy.validity_neighbours import HasNeighbours
 
-_PEER_FIELDS = ("Endpoints", "CIDR", "CIDRSet", "Entities", "Nodes", "Groups")
-_ONLY_EGRESS = ("toServices", "toFQDNs")
+SCHEMA = "schema"
+AGENT = "agent"
+IDLE = "idle"
+LAYERS = (SCHEMA, AGENT, IDLE)
+
+_TOO_LARGE = (
+    "is larger than 1.5 MiB, which no API server stores; split it, or take out what does not belong"
+)
+_NOT_IMPORTED = (
+    "until then the API server stores the object, but no agent imports it: on create nothing of it "
+    "is enforced, on update the version before stays in force"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with an object.
+
+    Attributes:
+        layer: "schema", "agent" or "idle", see the module.
+        path: where in the object, e.g. "spec.ingress[0].fromEntities[0]"; "" for all of it.
+        sentence: what is wrong there, what happens because of it, and what to do.
+    """
+
+    layer: str
+    path: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.sentence}" if self.path else self.sentence
+
+    def to_json(self) -> dict[str, str]:
+        """{"layer", "path", "sentence"}."""
+        return asdict(self)
 
 
 def problems(obj: Mapping[str, Any], settings: Settings | None = None) -> list[str]:
@@ -36,163 +71,107 @@ def problems(obj: Mapping[str, Any], settings: Settings | None = None) -> list[s
         settings: of the agents.
 
     Returns:
-        One sentence per finding, each beginning with where it is; [] when it is imported.
+        One sentence per finding, at most MAX_FINDINGS, each beginning with where it is; [] when
+        the object is imported.
 
     Raises:
         PolicyError: it is no policy object.
     """
     ref = ObjectRef.of(obj)
-    native = ref.kind == "NetworkPolicy"
-    found = shape_problems(obj, named_ports_only=not native)
+    if is_too_large(obj):
+        return [f"{clipped(str(ref))}: the object {_TOO_LARGE}."]
+    found = list(
+        islice(
+            shape_problems(obj, schema_of(ref), native=ref.kind == "NetworkPolicy"), MAX_FINDINGS
+        )
+    )
     if found:
         return found
-    findings = _network_policy(obj) if native else _cilium(obj, ref, settings or Settings())
+    findings = islice(agent_findings(obj, ref, settings or Settings()), MAX_FINDINGS)
     return [f"{path}: {finding}." for path, finding in findings]
 
 
-Findings = Iterator[tuple[str, str]]
+def schema_of(ref: ObjectRef) -> Field:
+    """The schema of an object's kind."""
+    return NETWORK_POLICY if ref.kind == "NetworkPolicy" else POLICY
 
 
-def _cilium(obj: Mapping[str, Any], ref: ObjectRef, settings: Settings) -> Findings:
-    blocks = list(specs(obj))
-    if not blocks:
-        yield str(ref), "the object must have spec or specs"
-    for path, spec in blocks:
-        yield from _subject(spec, path, ref)
-        if not any(spec.get(section) for section in SECTIONS):
-            yield path, f"a rule must have at least one of {', '.join(SECTIONS)} that is not empty"
-        host = spec.get("nodeSelector") is not None
-        for section, direction in SECTIONS.items():
-            deny = section.endswith("Deny")
-            for number, item in enumerate(spec.get(section) or ()):
-                here = f"{path}.{section}[{number}]"
-                yield from _peers(item, here, direction, settings, deny=deny)
-                yield from port_findings(item, here, direction, settings, deny=deny, host=host)
+def findings(
+    obj: Mapping[str, Any],
+    settings: Settings | None = None,
+    world: "HasNeighbours | None" = None,
+) -> list[Finding]:
+    """Everything that is wrong with an object, and what it does other than it looks like.
+
+    A layer is only asked where the one before lets the object through: what the API server
+    refuses reaches no agent, and what no agent imports can be neither idle nor busy.
+
+    Args:
+        obj: a raw policy object, as somebody would write it.
+        settings: of the agents; those of the world when None.
+        world: what there is besides the object, a `World` or `Neighbours`; without it only what
+            holds in every cluster is said. A world that holds nothing of a kind (no service, say)
+            counts as not knowing any.
+
+    Returns:
+        The findings in the order of the layers, at most MAX_FINDINGS of each; [] for an object
+        that is accepted, imported, and means what it says.
+
+    Raises:
+        PolicyError: it is no policy object.
+    """
+    # A cluster's engine needs none of this: it comes with the first question.
+    from acns_chaos.policy.validity_idle import idle_findings
+    from acns_chaos.policy.validity_neighbours import Neighbours
+    from acns_chaos.policy.validity_schema import review
+
+    ref = ObjectRef.of(obj)
+    around = Neighbours.of(world) if world is not None else None
+    settings = settings or (around.settings if around else Settings())
+    if is_too_large(obj):
+        return [Finding(SCHEMA, "", f"{clipped(str(ref))} {_TOO_LARGE}.")]
+    seen = review(obj, ref, schema_of(ref))
+    # As kubectl does: unknown fields first, they are often the cause of the rest.
+    found = _capped(SCHEMA, chain(seen.dropped, seen.refusals))
+    if not seen.readable:
+        return found
+    refused: list[Finding] = []
+    if ref.kind != "NetworkPolicy":
+        said = agent_findings(seen.stored, ref, settings)
+        refused = _capped(AGENT, ((p, f"{s}: {_NOT_IMPORTED}.") for p, s in said), found)
+    if refused or seen.refusals:
+        return found + refused
+    return found + _capped(IDLE, idle_findings(seen.stored, obj, ref, settings, around), found)
 
 
-def _subject(spec: Mapping[str, Any], path: str, ref: ObjectRef) -> Findings:
-    endpoints, nodes = spec.get("endpointSelector"), spec.get("nodeSelector")
-    if endpoints is None and nodes is None:
-        yield path, "a rule must have one of endpointSelector and nodeSelector"
-    if endpoints is not None and nodes is not None:
-        yield path, "a rule cannot have both endpointSelector and nodeSelector"
-    if nodes is not None and ref.namespace:
-        yield path, "a rule of a CiliumNetworkPolicy cannot have a nodeSelector"
-    for name in ("endpointSelector", "nodeSelector"):
-        if spec.get(name) is not None:
-            yield from selector_findings(spec[name], f"{path}.{name}")
+def findings_by_object(
+    policies: Iterable[Mapping[str, Any]],
+    settings: Settings | None = None,
+    world: "HasNeighbours | None" = None,
+) -> dict[ObjectRef, list[Finding]]:
+    """The findings of many objects, which is quicker than asking for each when there is a world.
+
+    Args:
+        policies: raw policy objects; of one that is there twice the last counts.
+        settings: of the agents; those of the world when None.
+        world: what there is besides each object.
+
+    Returns:
+        The findings of each object, [] included, in the order of the objects.
+
+    Raises:
+        PolicyError: one of them is no policy object.
+    """
+    from acns_chaos.policy.validity_neighbours import Neighbours
+
+    around = Neighbours.of(world) if world is not None else None
+    return {ObjectRef.of(policy): findings(policy, settings, around) for policy in policies}
 
 
-def selector_findings(selector: Mapping[str, Any], path: str) -> Findings:
-    """What is malformed in a label selector, as (path, finding)."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        yield from _key(key, f"{path}.matchLabels")
-        if not _VALUE.fullmatch(value):
-            yield f"{path}.matchLabels", f"{value!r} is not a label value"
-    for number, item in enumerate(selector.get("matchExpressions") or ()):
-        here = f"{path}.matchExpressions[{number}]"
-        operator, values = item.get("operator"), item.get("values") or ()
-        yield from _key(item.get("key") or "", here)
-        if operator not in OPERATORS:
-            yield here, f"operator {operator!r} is not known; use one of {', '.join(OPERATORS)}"
-        elif operator in {"In", "NotIn"} and not values:
-            yield here, f"operator {operator} needs values"
-        elif operator in {"Exists", "DoesNotExist"} and values:
-            yield here, f"operator {operator} takes no values"
-        for value in values:
-            if not _VALUE.fullmatch(value):
-                yield here, f"{value!r} is not a label value"
-
-
-def _key(written: str, path: str) -> Findings:
-    _, key = split_key(written)
-    prefix, slash, name = key.rpartition("/")
-    good_prefix = not slash or (len(prefix) <= 253 and _KEY_PREFIX.fullmatch(prefix))
-    if not good_prefix or not _KEY_NAME.fullmatch(name):
-        yield path, f"{written!r} is not a label key"
-
-
-def _peers(
-    item: Mapping[str, Any], path: str, direction: str, settings: Settings, *, deny: bool
-) -> Findings:
-    way = "from" if direction == INGRESS else "to"
-    kinds = [f"{way}{kind}" for kind in _PEER_FIELDS]
-    if direction == EGRESS:
-        # A deny item has no toFQDNs: the API server prunes the field.
-        kinds += _ONLY_EGRESS if not deny else _ONLY_EGRESS[:1]
-    used = [kind for kind in kinds if item.get(kind)]
-    if len(used) > 1:
-        yield path, f"combining {used[0]} and {used[1]} is not supported; make two rules of it"
-    for name in (f"{way}Endpoints", f"{way}Nodes"):
-        for number, selector in enumerate(item.get(name) or ()):
-            yield from selector_findings(selector, f"{path}.{name}[{number}]")
-    if item.get(f"{way}Nodes") and not settings.node_selector_labels:
-        yield path, f"{way}Nodes needs the agent option enable-node-selector-labels"
-    for entity in item.get(f"{way}Entities") or ():
-        if entity not in ENTITIES:
-            yield path, f"unsupported entity {entity!r}; use one of {', '.join(ENTITIES)}"
-    for cidr in item.get(f"{way}CIDR") or ():
-        if parse_prefix_or_address(cidr) is None:
-            yield path, f"{cidr!r} is neither an address nor a prefix"
-    for number, raw in enumerate(item.get(f"{way}CIDRSet") or ()):
-        yield from _cidr_set(raw, f"{path}.{way}CIDRSet[{number}]")
-    if direction == EGRESS:
-        yield from _egress_peers(item, path, deny=deny)
-
-
-def _egress_peers(item: Mapping[str, Any], path: str, *, deny: bool) -> Findings:
-    for number, raw in enumerate(item.get("toServices") or ()):
-        # The schema checks this one before any agent sees it.
-        selector = (raw.get("k8sServiceSelector") or {}).get("selector") or {}
-        yield from selector_findings(selector, f"{path}.toServices[{number}]")
-    if deny:
-        return
-    for number, raw in enumerate(item.get("toFQDNs") or ()):
-        finding = names.problem(raw)
-        if finding:
-            yield f"{path}.toFQDNs[{number}]", finding
-
-
-def _cidr_set(raw: Mapping[str, Any], path: str) -> Findings:
-    sources = [name for name in ("cidr", "cidrGroupRef") if raw.get(name)]
-    if raw.get("cidrGroupSelector") is not None:
-        sources.append("cidrGroupSelector")
-        yield from selector_findings(raw["cidrGroupSelector"], f"{path}.cidrGroupSelector")
-    if len(sources) != 1:
-        number = "more than one" if sources else "none"
-        yield path, f"{number} of cidr, cidrGroupRef and cidrGroupSelector is set; set exactly one"
-        return
-    yield from _prefix_with_holes(raw, path)
-
-
-def _prefix_with_holes(raw: Mapping[str, Any], path: str) -> Findings:
-    """A prefix and its `except` list. Only where a hole begins is checked, not where it ends."""
-    cidr = raw.get("cidr")
-    outer = parse_prefix(cidr) if cidr else None
-    if cidr and outer is None:
-        yield path, f"unable to parse the prefix {cidr!r}"
-        return
-    for written in raw.get("except") or ():
-        hole = parse_prefix(written)
-        if hole is None:
-            yield path, f"unable to parse the except prefix {written!r}"
-        elif outer is not None and not inside(outer, written.partition("/")[0]):
-            yield path, f"prefix {cidr} does not contain the except prefix {written}"
-
-
-def _network_policy(obj: Mapping[str, Any]) -> Findings:
-    spec = obj.get("spec") or {}
-    yield from selector_findings(spec.get("podSelector") or {}, "spec.podSelector")
-    for direction, field in ((INGRESS, "from"), (EGRESS, "to")):
-        for number, rule in enumerate(spec.get(direction) or ()):
-            path = f"spec.{direction}[{number}]"
-            for index, peer in enumerate(rule.get(field) or ()):
-                here = f"{path}.{field}[{index}]"
-                for name in ("podSelector", "namespaceSelector"):
-                    yield from selector_findings(peer.get(name) or {}, f"{here}.{name}")
-                block = peer.get("ipBlock")
-                if block is not None and not block.get("cidr"):
-                    yield here, "ipBlock needs a cidr"
-                elif block is not None:
-                    yield from _prefix_with_holes(block, here)
-            yield from network_policy_ports(rule, path)
+def _capped(
+    layer: str, said: Iterable[tuple[str, str]], before: Sequence[Finding] = ()
+) -> list[Finding]:
+    """The findings of a layer, without places that an earlier layer has spoken of."""
+    taken = [finding.path for finding in before]
+    new = ((path, text) for path, text in said if not any(related(path, one) for one in taken))
+    return [Finding(layer, path, text) for path, text in islice(new, MAX_FINDINGS)]

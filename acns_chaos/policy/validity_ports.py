@@ -1,7 +1,7 @@
 """The agent's sanitizer, second part: ports, ICMP types and layer-7 rules.
 
 Belongs here: findings about toPorts and icmps. Does not belong here: selectors and peers
-(`validity`).
+(`validity_agent`).
 Source of the facts: Cilium 1.19, rule validation, as tabled in the semantics.
 """
 
@@ -19,7 +19,8 @@ from acns_chaos.policy.ports import (
     is_service_name,
     parse_number,
 )
-from acns_chaos.policy.regexes import go_regex
+from acns_chaos.policy.quoting import clipped, shown
+from acns_chaos.policy.regexes import LONGEST, go_regex
 
 MAX_ENTRIES = 40
 PROTOCOLS = ("ANY", *TRANSPORT, *EXTENDED)
@@ -77,14 +78,17 @@ def _ports(port_rule: Mapping[str, Any], path: str, settings: Settings) -> Findi
         here = f"{path}.ports[{number}]"
         port, protocol = raw.get("port") or "", (raw.get("protocol") or "ANY").upper()
         if protocol not in PROTOCOLS:
-            yield here, f"invalid protocol {protocol!r}; use one of {', '.join(PROTOCOLS)}"
+            yield here, f"invalid protocol {shown(protocol)}; use one of {', '.join(PROTOCOLS)}"
         elif not port and not settings.extended_protocols:
             yield here, "the port must be specified"
         elif port and not is_service_name(port):
             if protocol in EXTENDED and port != "0":
                 yield here, f"the port must be empty or 0 with protocol {protocol}"
             elif parse_number(port) is None:
-                yield here, f"unable to parse the port {port!r}; give 0 to {MAX_PORT} or a name"
+                yield (
+                    here,
+                    f"unable to parse the port {shown(port)}; give 0 to {MAX_PORT} or a name",
+                )
 
 
 def _proxy(port_rule: Mapping[str, Any], path: str, direction: str) -> Findings:
@@ -134,7 +138,10 @@ def _layer_7_port(raw: Mapping[str, Any], path: str, *, dns: bool) -> Findings:
     if number == 0:
         yield path, "layer-7 rules can not be used when a port is 0"
     if not dns and protocol != "TCP":
-        yield path, f"layer-7 rules can only apply to TCP, not {protocol}, except for DNS rules"
+        yield (
+            path,
+            f"layer-7 rules can only apply to TCP, not {clipped(protocol)}, except for DNS rules",
+        )
     if dns and number is not None and (raw.get("endPort") or 0) > number:
         yield path, "DNS rules do not support port ranges"
 
@@ -142,13 +149,22 @@ def _layer_7_port(raw: Mapping[str, Any], path: str, *, dns: bool) -> Findings:
 def _http(raw: Mapping[str, Any], path: str) -> Findings:
     # The agent compiles only these two; Envoy sees the others first.
     for name in ("path", "method"):
-        if raw.get(name) and go_regex(raw[name]) is None:
-            yield path, f"{name} {raw[name]!r} is not a regular expression"
+        pattern = raw.get(name) or ""
+        if len(pattern) > LONGEST:
+            yield (
+                path,
+                (
+                    f"{name} is a regular expression of {len(pattern)} characters; it is read up "
+                    f"to {LONGEST}"
+                ),
+            )
+        elif pattern and go_regex(pattern) is None:
+            yield path, f"{name} {shown(pattern)} is not a regular expression"
     for match in raw.get("headerMatches") or ():
         if not match.get("name"):
             yield path, "a header match has no name"
         if match.get("mismatch") and match["mismatch"] not in _MISMATCHES:
-            yield path, f"invalid header action {match['mismatch']!r}"
+            yield path, f"invalid header action {shown(match['mismatch'])}"
         if match.get("secret") is not None and not match["secret"].get("name"):
             yield path, "the secret of a header match has no name"
 
@@ -161,9 +177,9 @@ def _icmp(icmp_rule: Mapping[str, Any], path: str) -> Findings:
         here = f"{path}.fields[{number}]"
         family = raw.get("family") or "IPv4"
         if family not in ICMP_PROTOCOLS:
-            yield here, f"wrong family {family!r}; use IPv4 or IPv6"
+            yield here, f"wrong family {shown(family)}; use IPv4 or IPv6"
         elif icmp_type(raw) is None:
-            yield here, f"{raw.get('type')!r} is not an ICMP type of {family}"
+            yield here, f"{shown(raw.get('type'))} is not an ICMP type of {family}"
 
 
 def network_policy_ports(rule: Mapping[str, Any], path: str) -> Findings:
@@ -172,9 +188,9 @@ def network_policy_ports(rule: Mapping[str, Any], path: str) -> Findings:
         here = f"{path}.ports[{number}]"
         port, protocol = raw.get("port"), raw.get("protocol") or "TCP"
         if protocol not in TRANSPORT:
-            yield here, f"invalid protocol {protocol!r}; use one of {', '.join(TRANSPORT)}"
+            yield here, f"invalid protocol {shown(protocol)}; use one of {', '.join(TRANSPORT)}"
         if isinstance(port, str) and not is_service_name(port):
-            yield here, f"{port!r} is not a port name; write a number without quotes"
+            yield here, f"{shown(port)} is not a port name; write a number without quotes"
         if isinstance(port, int) and not 1 <= port <= MAX_PORT:
             yield here, f"port {port} is out of range; give 1 to {MAX_PORT}"
         last = raw.get("endPort")

@@ -33,14 +33,10 @@ from acns_chaos.policy.model import (
 )
 from acns_chaos.policy.nearest import flow_ports, nearest_sentence
 from acns_chaos.policy.peer_fields import World
-from acns_chaos.policy.ports import ICMP_PROTOCOLS, MAX_PORT
+from acns_chaos.policy.ports import port_number
 from acns_chaos.policy.proxy import frees_local_host, http_passes, query_passes
 from acns_chaos.policy.services import read_services
-from acns_chaos.policy.validity import problems
-from acns_chaos.policy.views import NO_SUBJECT, UNRESTRICTED, View
-
-PROTOCOLS = frozenset({"TCP", "UDP", "SCTP", "VRRP", "IGMP", *ICMP_PROTOCOLS.values()})
-_ECHO_REQUEST = {"ICMP": 8, "ICMPv6": 128}
+from acns_chaos.policy.views import NO_SUBJECT, UNRESTRICTED, View, enforces
 
 
 class Engine:
@@ -81,16 +77,22 @@ class Engine:
         invalid: dict[ObjectRef, tuple[str, ...]] = {}
         for policy in policies:
             ref = ObjectRef.of(policy)
-            found = problems(policy, self._settings)
+            found = self._problems(policy)
             invalid.pop(ref, None)
             self._objects.pop(ref, None)
             if found:
-                invalid[ref] = tuple(found)
+                invalid[ref] = found
             else:
                 self._objects[ref] = compile_policy(policy, self._world)
         self.invalid = MappingProxyType(invalid)
         self._views: dict[tuple[frozenset[str], str], View] = {}
         self._by_subject: dict[str, dict[Endpoint, View]] = {INGRESS: {}, EGRESS: {}}
+
+    def _problems(self, policy: Mapping[str, Any]) -> tuple[str, ...]:
+        # Imported here, as the schemas are long and who only names an Endpoint needs none.
+        from acns_chaos.policy.validity import problems
+
+        return tuple(problems(policy, self._settings))
 
     def _changed(
         self,
@@ -134,9 +136,9 @@ class Engine:
             PolicyError: the object is no policy.
         """
         ref = ObjectRef.of(policy)
-        found = problems(policy, self._settings)
+        found = self._problems(policy)
         if found:
-            return self._changed(ref, self._objects.get(ref), tuple(found))
+            return self._changed(ref, self._objects.get(ref), found)
         return self._changed(ref, compile_policy(policy, self._world))
 
     def without_policy(self, ref: ObjectRef) -> Self:
@@ -177,7 +179,7 @@ class Engine:
         Raises:
             PolicyError: the protocol is not known, or the port is none.
         """
-        number = _port_number(port, protocol, icmp_type)
+        number = port_number(port, protocol, icmp_type)
         egress = self._side(EGRESS, source, destination, number, protocol)
         ingress = self._side(INGRESS, destination, source, number, protocol)
         denied = egress if egress.verdict == DENIED else ingress
@@ -234,11 +236,41 @@ class Engine:
             self._by_subject[direction][subject] = view
         return view
 
-    def _find_view(self, direction: str, subject: Endpoint) -> View:
+    @property
+    def settings(self) -> Settings:
+        """Those of the agents."""
+        return self._settings
+
+    @property
+    def identities(self) -> Identities:
+        """How the cluster sees its endpoints."""
+        return self._identities
+
+    @property
+    def rules(self) -> Mapping[ObjectRef, tuple[Rule, ...]]:
+        """The rules in force, by the object they stand in."""
+        return MappingProxyType(self._objects)
+
+    def unjudged(self, subject: Endpoint) -> View | None:
+        """The fixed view of a subject that no rule can matter to, None for all others."""
         if not self._identities.is_subject(subject):
             return NO_SUBJECT
         if self._settings.enforcement == "never" or self._identities.is_foreign(subject):
             return UNRESTRICTED
+        return None
+
+    def admits_unasked(self, direction: str, peer: Endpoint) -> bool:
+        """Whether a peer passes where no rule matches: the local host, towards its pods."""
+        return (
+            direction == INGRESS
+            and self._settings.allow_localhost != "policy"
+            and "reserved:host=" in peer.labels
+        )
+
+    def _find_view(self, direction: str, subject: Endpoint) -> View:
+        fixed = self.unjudged(subject)
+        if fixed is not None:
+            return fixed
         labels = self._identities.as_subject(subject)
         view = self._views.get((labels, direction))
         if view is None:
@@ -253,11 +285,7 @@ class Engine:
             for rule in compiled
             if rule.selects(labels, direction)
         )
-        enforced = (
-            self._settings.enforcement == "always"
-            or "reserved:init=" in labels
-            or any(rule.default_deny for rule in rules)
-        )
+        enforced = enforces(rules, labels, self._settings)
         if not rules and not enforced:
             return UNRESTRICTED
         return View(rules, enforced, tuple(dict.fromkeys(rule.ref.object for rule in rules)))
@@ -275,7 +303,7 @@ class Engine:
             named = self._identities.named_ports(direction, subject, peer)
             decided = view.decides(seen, port, protocol, named)
             if decided is None:
-                decided = not view.enforced or self._is_local_host(direction, peer)
+                decided = not view.enforced or self.admits_unasked(direction, peer)
             known = view.open[key] = decided
         return known
 
@@ -315,17 +343,10 @@ class Engine:
                 selecting=view.selecting,
                 redirected=any(entry.requests for _, entries in allows for entry in entries),
             )
-        if not view.enforced or self._is_local_host(direction, peer):
+        if not view.enforced or self.admits_unasked(direction, peer):
             return Side(ALLOWED, selecting=view.selecting)
         nearest = nearest_sentence(view.rules, seen, port, protocol, named)
         return Side(DENIED, POLICY_DENIED, (), view.selecting, nearest=nearest)
-
-    def _is_local_host(self, direction: str, peer: Endpoint) -> bool:
-        return (
-            direction == INGRESS
-            and self._settings.allow_localhost != "policy"
-            and "reserved:host=" in peer.labels
-        )
 
     def _request_passes(
         self,
@@ -346,18 +367,5 @@ class Engine:
         matches = view.matching(seen, port, protocol, named, deny=False)
         if dns_query is not None:
             return query_passes(matches, dns_query)
-        exempt = self._is_local_host(direction, peer) and frees_local_host(matches, seen)
+        exempt = self.admits_unasked(direction, peer) and frees_local_host(matches, seen)
         return exempt or http_passes(matches, http or {})
-
-
-def _port_number(port: int | None, protocol: str, icmp_type: int | None) -> int:
-    if protocol not in PROTOCOLS:
-        known = ", ".join(sorted(PROTOCOLS))
-        raise PolicyError(f"Protocol {protocol!r} of a flow is not known; use one of {known}.")
-    if protocol in _ECHO_REQUEST:
-        return _ECHO_REQUEST[protocol] if icmp_type is None else icmp_type
-    if port is None or not 0 <= port <= MAX_PORT:
-        raise PolicyError(
-            f"A {protocol} flow to port {port} cannot be judged; give a port from 0 to {MAX_PORT}."
-        )
-    return port

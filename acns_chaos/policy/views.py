@@ -4,11 +4,12 @@ Belongs here: matching a subject's rules. Does not belong here: gathering them, 
 (`verdict`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from acns_chaos.policy.compile import Rule
 from acns_chaos.policy.endpoints import Endpoint
-from acns_chaos.policy.model import ALLOWED, NOT_APPLICABLE, ObjectRef, Side
+from acns_chaos.policy.model import ALLOWED, NOT_APPLICABLE, ObjectRef, Settings, Side
 from acns_chaos.policy.ports import NamedPorts, PortEntry
 
 Match = tuple[Rule, list[PortEntry]]
@@ -85,6 +86,21 @@ class View:
             if entries:
                 found.append((rule, entries))
         return found
+
+
+def enforces(rules: Iterable[Rule], labels: frozenset[str], settings: Settings) -> bool:
+    """Whether what no rule allows is denied.
+
+    Args:
+        rules: those that select the subject in a direction.
+        labels: of the subject.
+        settings: of the agents.
+    """
+    return (
+        settings.enforcement == "always"
+        or "reserved:init=" in labels
+        or any(rule.default_deny for rule in rules)
+    )
 
 
 UNRESTRICTED = View(fixed=Side(ALLOWED))

@@ -1,4 +1,7 @@
-"""The budgets, measured: `make bench`. Figures for people, never a test: machines are noisy."""
+"""The budgets, measured: `make bench`. One JSON line a figure, never a test: machines are noisy.
+
+`python -m tests.bench policy` measures one part; the parts are PARTS below.
+"""
 
 import json
 import os
@@ -10,7 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from acns_chaos.policy import Endpoint, Engine
+from tests.bench import mutants, policy
+from tests.bench.figures import child, show
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = 5
@@ -61,42 +65,41 @@ def flagship(folder: str) -> None:
     )
 
 
-def verdicts_per_second() -> float:
-    """Judge every pair of 200 pods, once warm."""
-    policy = {
-        "apiVersion": "cilium.io/v2",
-        "kind": "CiliumNetworkPolicy",
-        "metadata": {"name": "p", "namespace": "n"},
-        "spec": {
-            "endpointSelector": {},
-            "ingress": [{"fromEndpoints": [{"matchLabels": {"app": "a1"}}]}],
-        },
-    }
-    pods = [Endpoint.pod("n", {"app": f"a{number}"}) for number in range(200)]
-    engine = Engine([policy], namespaces={"n": {}}, endpoints=pods)
-
-    def matrix() -> None:
-        for source in pods:
-            for destination in pods:
-                engine.verdict(source, destination, 80)
-
-    return len(pods) ** 2 / seconds(matrix, 3)
-
-
-def main() -> None:
-    """Print each figure beside its budget."""
+def product() -> None:
+    """Print the figures of the product as a whole."""
     host = seconds(python("import chaoslib"))
     ours = seconds(python("import chaoslib, acns_chaos.actions, acns_chaos.probes"))
-    print(f"import on top of chaoslib   {(ours - host) * 1000:8.0f} ms    budget 50 ms")
-    print(f"lab: start to ready         {seconds(lab_ready):8.2f} s     budget 1.0 s")
+    show("import on top of chaoslib", (ours - host) * 1000, "ms", 50)
+    show("lab, from start to ready", seconds(lab_ready), "s", 1.0)
     for process in ended:
         assert process.stdin is not None
         process.stdin.close()
         process.wait()
     with tempfile.TemporaryDirectory() as folder:
         took = seconds(lambda: flagship(folder), 3)
-    print(f"flagship run, all waits     {took:8.1f} s     budget 15 s")
-    print(f"verdicts                    {verdicts_per_second():8.0f} /s    budget 1 M/s")
+    show("flagship run, all waits included", took, "s", 15)
+
+
+def mutant_classes() -> None:
+    """Print how long making and classing mutants takes."""
+    found = child("-m", "tests.bench.mutants")
+    more = {name: found[name] for name in ("mutants", "seconds", "classes", "peak_rss_mib")}
+    name = f"{mutants.BUDGET_MUTANTS:,} mutants of a {mutants.POLICIES}-policy app classed"
+    enough = found["mutants"] >= mutants.BUDGET_MUTANTS
+    taken = mutants.BUDGET_MUTANTS / found["per_second"] if enough else None
+    show(name, taken, "s", mutants.BUDGET_SECONDS, **more)
+
+
+PARTS = {"product": product, "policy": policy.main, "mutants": mutant_classes}
+
+
+def main() -> None:
+    """Print each figure beside its budget, of the named parts or of all."""
+    unknown = [name for name in sys.argv[1:] if name not in PARTS]
+    if unknown:
+        sys.exit(f"There is no part {unknown[0]!r} of the bench; take one of {', '.join(PARTS)}.")
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()
 
 
 main()

@@ -71,6 +71,10 @@ def test_the_readme_holds_only_commands_that_are_tested() -> None:
         ".venv/bin/chaos run probes/storefront-reachable.json",
         ".venv/bin/acns-chaos outcome out/journal.json",
         ".venv/bin/acns-chaos report out/journal.json -o out/report.md",
+        (
+            ".venv/bin/acns-chaos explain --policies tests/data/workshop/acns-network-policy.yaml "
+            "-n pets --from world --to pets/store-front --port 8080"
+        ),
         "make lab",
     ]
 

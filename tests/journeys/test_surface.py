@@ -81,6 +81,7 @@ def test_the_types_of_inject_fault_are_right(host: Host, tmp_path: Path) -> None
         "kind": "string",
         "limit": "list",
         "timeout": "number",
+        "max_flows": "integer",
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 from acns_chaos.errors import PolicyError
 from acns_chaos.policy import Endpoint, Engine
 from acns_chaos.policy.diff import delta, flows_between
-from acns_chaos.policy.operators import OPERATORS, apply_operator
+from acns_chaos.policy.operators import apply_operator
 from acns_chaos.policy.validity import problems
 from tests.policy.policy_cases import cnp, knp
 
@@ -79,21 +79,6 @@ def test_what_each_operator_opens_and_closes(
     assert changed(operator) == (opened, closed)
 
 
-def test_every_operator_is_named_and_summarised_on_one_line() -> None:
-    """The table is what a user chooses from."""
-    assert list(OPERATORS) == [
-        "ingress-from-nobody",
-        "egress-to-nobody",
-        "ingress-removed",
-        "egress-removed",
-        "deny-world-ingress",
-    ]
-    for name, operator in OPERATORS.items():
-        assert operator.name == name
-        assert operator.summary
-        assert "\n" not in operator.summary
-
-
 def test_the_workshops_fault_is_exactly_one_empty_list() -> None:
     """Everything else of the object stays."""
     mutant = apply_operator("ingress-from-nobody", OPEN)
@@ -102,7 +87,16 @@ def test_the_workshops_fault_is_exactly_one_empty_list() -> None:
     assert mutant["metadata"] == OPEN["metadata"]
 
 
-@pytest.mark.parametrize("operator", list(OPERATORS))
+FIRST = (
+    "ingress-from-nobody",
+    "egress-to-nobody",
+    "ingress-removed",
+    "egress-removed",
+    "deny-world-ingress",
+)
+
+
+@pytest.mark.parametrize("operator", FIRST)
 def test_an_operator_leaves_its_input_alone_and_gives_a_valid_object(operator: str) -> None:
     """Nothing is shared between the two."""
     original = copy.deepcopy(OPEN)
@@ -119,7 +113,7 @@ INGRESS_ONLY = cnp({"endpointSelector": {}, "ingress": [{"fromEndpoints": []}]},
 @pytest.mark.parametrize(
     ("operator", "policy", "sentence"),
     [
-        ("no-such", OPEN, "There is no operator 'no-such'; use one of ingress-from-nobody,"),
+        ("no-such", OPEN, "There is no operator 'no-such'; see `acns-chaos operators`."),
         ("ingress-from-nobody", INGRESS_ONLY, "would change nothing in shop/only."),
         ("egress-removed", INGRESS_ONLY, "Operator egress-removed would change nothing in"),
         (
@@ -139,15 +133,6 @@ INGRESS_ONLY = cnp({"endpointSelector": {}, "ingress": [{"fromEndpoints": []}]},
             "ingress-from-nobody",
             knp({"podSelector": {}}),
             "does not apply to the NetworkPolicy shop/k; it is for Cilium's kinds.",
-        ),
-        (
-            "ingress-from-nobody",
-            {
-                "kind": "CiliumNetworkPolicy",
-                "metadata": {"name": "p"},
-                "specs": [{"endpointSelector": {}, "ingress": [{}]}],
-            },
-            "does not apply to default/p: the object has no spec.",
         ),
         ("ingress-from-nobody", {"kind": "Pod"}, "An object of kind 'Pod' is not a policy"),
     ],

@@ -403,7 +403,7 @@ def test_layer_7_and_names_in_a_deny_rule_are_pruned_not_refused() -> None:
         ),
         (
             {"endpointSelector": {}, "ingress": [{}], "enableDefaultDeny": {"ingress": "no"}},
-            "spec.enableDefaultDeny['ingress'] is neither true nor false.",
+            "spec.enableDefaultDeny.ingress is neither true nor false.",
         ),
     ],
 )
@@ -447,7 +447,7 @@ def test_what_is_refused_in_a_network_policy(spec: dict[str, Any], finding: str)
     ("obj", "sentence"),
     [
         ({"kind": "Pod", "metadata": {"name": "x"}}, "An object of kind 'Pod' is not a policy"),
-        ({}, "An object of kind None is not a policy"),
+        ({}, "An object without a kind is not a policy"),
         ({"kind": "NetworkPolicy", "metadata": {}}, "A NetworkPolicy has no metadata.name"),
     ],
 )

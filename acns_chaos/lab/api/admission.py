@@ -5,14 +5,16 @@ preconditions are not looked at.
 """
 
 from acns_chaos.lab.api import failures
-from acns_chaos.lab.api.builtin import CHECK, FILL, METADATA
+from acns_chaos.lab.api.builtin import CHECK, FILL
 from acns_chaos.lab.api.decode import decode
 from acns_chaos.lab.api.discovery import custom_resource_definitions
 from acns_chaos.lab.api.failures import Json, Problem
 from acns_chaos.lab.api.objects import clone, validate_metadata
 from acns_chaos.lab.api.resources import BY_KIND, Resource
-from acns_chaos.lab.api.schema import prune, quoted, validate
+from acns_chaos.lab.api.schema import quoted, validate
 from acns_chaos.lab.api.store import Store
+from acns_chaos.policy.schema import prune
+from acns_chaos.policy.schema_native import METADATA
 
 
 def load_definitions(store: Store) -> None:
@@ -81,7 +83,7 @@ def require_valid(resource: Resource, old: Json | None, new: Json) -> None:
         problems = [Problem("kind", "Invalid value", detail)]
     else:
         problems = validate_metadata(resource, new["metadata"])
-        problems += validate(new, resource.schema, "")
+        problems += validate(new, resource.schema)
         if resource.kind in CHECK:
             problems += CHECK[resource.kind](new)
         problems += _immutable(old, new)

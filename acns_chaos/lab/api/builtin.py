@@ -10,54 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from acns_chaos.lab.api.failures import Json, Problem
-from acns_chaos.lab.api.schema import (
-    ANY,
-    BOOLEAN,
-    INTEGER,
-    STRING,
-    STRING_MAP,
-    STRINGS,
-    Field,
-    quoted,
-)
-
-METADATA = Field(
-    fields={
-        "annotations": STRING_MAP,
-        "creationTimestamp": STRING,
-        "deletionGracePeriodSeconds": INTEGER,
-        "deletionTimestamp": STRING,
-        "finalizers": STRINGS,
-        "generateName": STRING,
-        "generation": INTEGER,
-        "labels": STRING_MAP,
-        "managedFields": Field("array", items=ANY),
-        "name": STRING,
-        "namespace": STRING,
-        "ownerReferences": Field(
-            "array",
-            items=Field(
-                fields={
-                    "apiVersion": STRING,
-                    "blockOwnerDeletion": BOOLEAN,
-                    "controller": BOOLEAN,
-                    "kind": STRING,
-                    "name": STRING,
-                    "uid": STRING,
-                }
-            ),
-        ),
-        "resourceVersion": STRING,
-        "selfLink": STRING,
-        "uid": STRING,
-    }
-)
-
-
-def kind_schema(**fields: Field) -> Field:
-    """A built-in kind: the common members and its own."""
-    return Field(fields={"apiVersion": STRING, "kind": STRING, "metadata": METADATA, **fields})
-
+from acns_chaos.lab.api.schema import quoted
+from acns_chaos.policy.schema import ANY, BOOLEAN, INTEGER, STRING, STRING_MAP, STRINGS, Field
+from acns_chaos.policy.schema_native import kind_schema
 
 _NAMES = Field("array", items=Field(fields={"name": STRING}))
 _REFERENCE = Field(
@@ -72,34 +27,6 @@ _REFERENCE = Field(
     }
 )
 _TIME = Field("string", format="date-time")
-_SELECTOR = Field(
-    fields={
-        "matchLabels": STRING_MAP,
-        "matchExpressions": Field(
-            "array", items=Field(fields={"key": STRING, "operator": STRING, "values": STRINGS})
-        ),
-    }
-)
-_NP_PEERS = Field(
-    "array",
-    items=Field(
-        fields={
-            "ipBlock": Field(fields={"cidr": Field("string", format="cidr"), "except": STRINGS}),
-            "namespaceSelector": _SELECTOR,
-            "podSelector": _SELECTOR,
-        }
-    ),
-)
-_NP_PORTS = Field(
-    "array",
-    items=Field(
-        fields={
-            "endPort": Field("integer", minimum=1, maximum=65535),
-            "port": Field("int-or-string", minimum=1, maximum=65535),
-            "protocol": Field("string", enum=("SCTP", "TCP", "UDP"), default="TCP"),
-        }
-    ),
-)
 
 CONFIG_MAP = kind_schema(data=STRING_MAP, binaryData=STRING_MAP, immutable=BOOLEAN)
 SECRET = kind_schema(data=STRING_MAP, stringData=STRING_MAP, immutable=BOOLEAN, type=STRING)
@@ -138,16 +65,6 @@ LEASE = kind_schema(
             "preferredHolder": STRING,
             "renewTime": _TIME,
             "strategy": STRING,
-        }
-    )
-)
-NETWORK_POLICY = kind_schema(
-    spec=Field(
-        fields={
-            "egress": Field("array", items=Field(fields={"ports": _NP_PORTS, "to": _NP_PEERS})),
-            "ingress": Field("array", items=Field(fields={"from": _NP_PEERS, "ports": _NP_PORTS})),
-            "podSelector": _SELECTOR,
-            "policyTypes": Field("array", items=Field("string", enum=("Ingress", "Egress"))),
         }
     )
 )

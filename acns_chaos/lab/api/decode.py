@@ -7,10 +7,12 @@ in ``writes``.
 import json
 from typing import Any
 
-from acns_chaos.lab.api.builtin import METADATA, not_base64
+from acns_chaos.lab.api.builtin import not_base64
 from acns_chaos.lab.api.failures import Failure, Json, bad_request, not_modelled
 from acns_chaos.lab.api.resources import Resource
-from acns_chaos.lab.api.schema import Field, json_type, quoted, unknown_fields
+from acns_chaos.lab.api.schema import quoted
+from acns_chaos.policy.schema import Field, joined, json_type, unknown_fields
+from acns_chaos.policy.schema_native import METADATA
 
 _GO_TYPES = {"string": "string", "integer": "int32", "boolean": "bool", "array": "[]string"}
 
@@ -69,12 +71,12 @@ def decode(resource: Resource, value: Any, validation: str) -> tuple[Json, list[
         raise _cannot_handle(resource, f"no conversion from {obj['kind']}", obj["kind"])
     if why := _wrong_type(obj["metadata"], METADATA, "metadata", "ObjectMeta"):
         raise _cannot_handle(resource, why)
-    unknown = unknown_fields(obj["metadata"], METADATA, "metadata")
+    unknown = list(unknown_fields(obj["metadata"], METADATA, ("metadata",)))
     if resource.schema is not None:
         unknown = [*unknown_fields({**obj, "metadata": {}}, resource.schema), *unknown]
         if not resource.custom and (why := _wrong_built_in(resource, obj)):
             raise _cannot_handle(resource, why)
-    warnings = [f"unknown field {quoted(path)}" for path in unknown]
+    warnings = [f"unknown field {quoted(joined(path))}" for path in unknown]
     if warnings and validation == "Strict":
         raise _cannot_handle(resource, "strict decoding error: " + ", ".join(warnings))
     return obj, warnings if validation == "Warn" else []

@@ -12,7 +12,7 @@ from acns_chaos.lab.api.resources import (
     group_versions,
     of_group_version,
 )
-from acns_chaos.lab.api.schema import Field
+from acns_chaos.policy.schema import Field
 
 
 def core_versions(server: str) -> Json:

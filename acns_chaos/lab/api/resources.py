@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from acns_chaos.lab.api import builtin
-from acns_chaos.lab.api.cilium import POLICY
-from acns_chaos.lab.api.schema import Field
+from acns_chaos.policy.schema import Field
+from acns_chaos.policy.schema_cilium import POLICY
+from acns_chaos.policy.schema_native import NETWORK_POLICY
 
 _READ = ("get", "list", "watch")
 _RELABEL = (*_READ, "patch", "update")
@@ -162,7 +163,7 @@ RESOURCES = (
         "networkpolicies",
         "NetworkPolicy",
         short=("netpol",),
-        schema=builtin.NETWORK_POLICY,
+        schema=NETWORK_POLICY,
         generation=True,
     ),
     Resource(

@@ -1,13 +1,14 @@
 """The schema of CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, as data.
 
-Facts: the CustomResourceDefinitions that Cilium 1.19.4 installs (enums, patterns, limits,
-alternatives, defaults). What the agent refuses later than the schema is not here: that is
-``acns_chaos.policy.validity``.
+Belongs here: what the CustomResourceDefinitions of Cilium 1.19.4 say (enums, patterns, limits,
+alternatives, defaults). Does not belong here: what the agent refuses later than the schema
+(`validity_agent`).
 """
 
-from acns_chaos.lab.api.schema import ANY, BOOLEAN, INTEGER, STRING, STRING_MAP, STRINGS, Field
+from acns_chaos.policy import schema_patterns as patterns
+from acns_chaos.policy.schema import ANY, BOOLEAN, INTEGER, STRING, STRING_MAP, STRINGS, Field
 
-_ENTITIES = (
+ENTITIES = (
     "all",
     "world",
     "cluster",
@@ -20,15 +21,7 @@ _ENTITIES = (
     "none",
     "kube-apiserver",
 )
-_PROTOCOLS = ("TCP", "UDP", "SCTP", "VRRP", "IGMP", "ANY")
-_PORT = (
-    "^(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
-    "|([a-zA-Z0-9]-?)*[a-zA-Z](-?[a-zA-Z0-9])*$"
-)
-_NAME_PATTERN = "^([-a-zA-Z0-9_]+[.]?)+$"
-_GLOB_PATTERN = "^([-a-zA-Z0-9_*]+[.]?)+$"
-_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-_LABEL_VALUE = "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
+PROTOCOLS = ("TCP", "UDP", "SCTP", "VRRP", "IGMP", "ANY")
 _ICMP_NAMES = (
     "EchoReply|DestinationUnreachable|Redirect|Echo|RouterAdvertisement|RouterSelection|"
     "TimeExceeded|ParameterProblem|Timestamp|TimestampReply|Photuris|ExtendedEchoRequest|"
@@ -49,7 +42,7 @@ def _list(items: Field, max_items: int | None = None, min_items: int | None = No
 
 _SELECTOR = Field(
     fields={
-        "matchLabels": Field(values=Field("string", max_length=63, pattern=_LABEL_VALUE)),
+        "matchLabels": Field(values=Field("string", max_length=63, pattern=patterns.LABEL_VALUE)),
         "matchExpressions": _list(
             Field(
                 fields={
@@ -66,7 +59,7 @@ _CIDR = Field("string", format="cidr")
 _CIDR_SET = Field(
     fields={
         "cidr": _CIDR,
-        "cidrGroupRef": Field("string", max_length=253, pattern=_SUBDOMAIN),
+        "cidrGroupRef": Field("string", max_length=253, pattern=patterns.SUBDOMAIN),
         "cidrGroupSelector": _SELECTOR,
         "except": _list(_CIDR),
     },
@@ -74,8 +67,8 @@ _CIDR_SET = Field(
 )
 _NAME = Field(
     fields={
-        "matchName": Field("string", max_length=255, pattern=_NAME_PATTERN),
-        "matchPattern": Field("string", max_length=255, pattern=_GLOB_PATTERN),
+        "matchName": Field("string", max_length=255, pattern=patterns.DNS_NAME),
+        "matchPattern": Field("string", max_length=255, pattern=patterns.DNS_PATTERN),
     },
     one_of=("matchName", "matchPattern"),
 )
@@ -176,8 +169,8 @@ _L7 = Field(
 _PORT_PROTOCOL = Field(
     fields={
         "endPort": Field("integer", minimum=0, maximum=65535),
-        "port": Field("string", pattern=_PORT),
-        "protocol": Field("string", enum=_PROTOCOLS),
+        "port": Field("string", pattern=patterns.PORT),
+        "protocol": Field("string", enum=PROTOCOLS),
     }
 )
 _ALLOW_PORTS = _list(
@@ -188,7 +181,7 @@ _ALLOW_PORTS = _list(
             "ports": _list(_PORT_PROTOCOL, max_items=40),
             "rules": _L7,
             "serverNames": _list(
-                Field("string", max_length=255, pattern=_GLOB_PATTERN), min_items=1
+                Field("string", max_length=255, pattern=patterns.DNS_PATTERN), min_items=1
             ),
             "terminatingTLS": _TLS,
         }
@@ -203,7 +196,7 @@ def _peers(side: str) -> dict[str, Field]:
         "CIDR": _list(_CIDR),
         "CIDRSet": _list(_CIDR_SET),
         "Endpoints": _list(_SELECTOR),
-        "Entities": _list(Field("string", enum=_ENTITIES)),
+        "Entities": _list(Field("string", enum=ENTITIES)),
         "Groups": _list(_GROUP),
         "Nodes": _list(_SELECTOR),
         "Requires": _list(STRING, max_items=0),
@@ -238,7 +231,7 @@ _RULE = Field(
         "labels": _list(
             Field(fields={"key": STRING, "source": STRING, "value": STRING}, required=("key",))
         ),
-        "log": Field(fields={"value": Field("string", max_length=32, pattern=r"^\PC*$")}),
+        "log": Field(fields={"value": Field("string", max_length=32, pattern=patterns.PRINTABLE)}),
         "nodeSelector": _SELECTOR,
     },
     any_of=("ingress", "ingressDeny", "egress", "egressDeny"),
