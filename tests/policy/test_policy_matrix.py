@@ -39,12 +39,7 @@ from tests.policy.policy_cases import (
 from tests.policy.test_policy_properties import policies
 
 ROOT = Path(__file__).resolve().parents[2]
-VECTORS = next(
-    (f for f in (ROOT / "tests/data/vectors", ROOT.parent / "shared/vectors") if f.is_dir()), None
-)
-needs_vectors = pytest.mark.skipif(
-    VECTORS is None, reason="the folder shared/vectors is missing beside the clone"
-)
+VECTORS = ROOT / "tests/data/vectors"
 
 ASKED = [(80, "TCP"), (8080, "TCP"), (53, "UDP"), (9090, "TCP"), (None, "ICMP")]
 EVERYBODY = (*PODS, WORLD, HOST, REMOTE, OUTSIDE, Endpoint.outside("192.0.2.7", fqdns=["a.test"]))
@@ -91,7 +86,6 @@ def planes(matrix: Matrix) -> list[bytes]:
 
 
 def generated_worlds() -> Iterator[dict[str, Any]]:
-    assert VECTORS is not None
     lines = gzip.decompress((VECTORS / "generated.jsonl.gz").read_bytes()).splitlines()
     yield from map(json.loads, lines)
 
@@ -107,10 +101,8 @@ def engine_of(world: Mapping[str, Any], endpoints: Iterable[Endpoint]) -> Engine
     )
 
 
-@needs_vectors
 def test_each_sample_flow_has_its_verdict_in_the_matrix_of_its_two_endpoints() -> None:
     """Both sides, the verdict and the drop reason are those that Cilium's own engine gave."""
-    assert VECTORS is not None
     seen, found = 0, []
     for path in sorted(VECTORS.glob("*.json")):
         for vector in json.loads(path.read_text(encoding="utf-8"))["vectors"]:
@@ -132,7 +124,6 @@ def test_each_sample_flow_has_its_verdict_in_the_matrix_of_its_two_endpoints() -
 
 
 @pytest.mark.slow
-@needs_vectors
 def test_each_flow_of_the_generated_worlds_has_its_verdict_in_the_world_s_matrix() -> None:
     """One matrix for each world; what it says is what Cilium's own engine said."""
     flows, found = 0, []
@@ -156,7 +147,6 @@ def test_each_flow_of_the_generated_worlds_has_its_verdict_in_the_world_s_matrix
     assert flows > 2000
 
 
-@needs_vectors
 def test_every_cell_of_the_generated_worlds_is_the_engine_s_verdict() -> None:
     """Also the pairs and ports that no sample flow asks for; every tenth world."""
     cells = 0

@@ -147,7 +147,7 @@ def test_the_server_says_whether_it_is_the_lab(version: str, kind: str) -> None:
 
 def test_the_target_knows_its_uid_and_cilium_version() -> None:
     """The journal identifies the cluster by kube-system's UID and the agents' image tag."""
-    image = "mcr.microsoft.com/oss/cilium/cilium:v1.18.6@sha256:abc"
+    image = "registry.example:5000/oss/cilium/cilium:v1.18.6@sha256:abc"
     api = FakeApi(
         {
             "/version": {"gitVersion": "v1.34.1"},
