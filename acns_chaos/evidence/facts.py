@@ -20,6 +20,7 @@ __all__ = ["SECTION", "Facts", "Fault", "dry_mode", "is_inject", "names", "refer
 SECTION = "acns_chaos"
 EXTENSION = "acns-chaos"
 INJECT = frozenset({("acns_chaos.actions", "inject_fault")})
+RESTORE = ("acns_chaos.actions", "restore_policies")
 SELECTORS = frozenset({"endpointSelector", "nodeSelector", "podSelector"})
 RESTORERS = frozenset({"method", "rollback", "guard", "others"})
 
@@ -152,6 +153,12 @@ def is_inject(activity: Mapping[str, Any]) -> bool:
     """Whether an activity, as declared or as played, is one of our actions that inject a fault."""
     provider = mapping(activity.get("provider"))
     return (text(provider.get("module")), text(provider.get("func"))) in INJECT
+
+
+def is_restore(activity: Mapping[str, Any]) -> bool:
+    """Whether an activity is our action that restores what the run changed."""
+    provider = mapping(activity.get("provider"))
+    return (text(provider.get("module")), text(provider.get("func"))) == RESTORE
 
 
 def reference(policy: object) -> str:

@@ -4,7 +4,7 @@ Each rule takes the facts and returns a judgement, or None when it has nothing a
 The host exits 0 in most of these cases (reference chaos-toolkit.md §0.3).
 """
 
-from acns_chaos.evidence.facts import Facts, dry_mode, is_inject, names
+from acns_chaos.evidence.facts import Facts, dry_mode, is_inject, is_restore, names
 from acns_chaos.evidence.outcome import Judgement, Outcome
 from acns_chaos.evidence.telling import inconclusive, quoted, state_fact, told
 from acns_chaos.evidence.values import text, word
@@ -70,6 +70,10 @@ def rollback_failed(facts: Facts) -> Judgement | None:
     for run in facts.rollbacks:
         if run.status != "succeeded":
             fact = f"the rollback {quoted(run.name)} {_without_it(run.answer.sentence)}"
+            if is_restore(run.activity):
+                # Rule 2 saw every fault verified: what this one did not do, the guard did.
+                fact = f"{fact.rstrip('.')}; no policy is left changed"
+                return inconclusive(facts, fact, "Find out what stopped it, then run it again.")
             advice = "Check every policy of the experiment by hand, then mend the rollback."
             return told(facts, Outcome.NOT_RESTORED, fact.rstrip("."), advice)
     return None

@@ -158,22 +158,53 @@ class TestRule3RollbackFailed:
     """The host exits 0 when a rollback fails."""
 
     def test_failed(self):
-        """A rollback that raised is NOT_RESTORED, in the words of the exception."""
-        journal = held()
-        failed(journal["rollbacks"][0], f"{FAILED}acns_chaos.errors.RestoreFailed: 503.")
+        """Somebody else's rollback that raised is NOT_RESTORED, in the words of the exception."""
+        journal = self.foreign()
+        failed(journal["rollbacks"][0], f"{FAILED}builtins.RuntimeError: 503.")
         told = derive(journal)
 
         assert told.outcome is Outcome.NOT_RESTORED
         assert told.sentence == (
-            'In the lab: the rollback "restore, always" failed: RestoreFailed: 503.'
+            'In the lab: the rollback "restore, always" failed: RuntimeError: 503.'
         )
 
     def test_cut_off(self):
         """A rollback without an end was cut off by a second signal."""
-        journal = held()
+        journal = self.foreign()
         del journal["rollbacks"][0]["status"]
 
         assert derive(journal).outcome is Outcome.NOT_RESTORED
+
+    def test_ours_failed_and_everything_is_back(self):
+        """Every fault is verified all the same, by the guard: no false alarm, and no pass."""
+        journal = held()
+        failed(journal["rollbacks"][0], f"{FAILED}acns_chaos.errors.RestoreFailed: 503.")
+        told = derive(journal)
+
+        assert told.outcome is Outcome.INCONCLUSIVE
+        assert told.sentence == (
+            'In the lab: the rollback "restore, always" failed: RestoreFailed: 503; '
+            "no policy is left changed."
+        )
+
+    def test_ours_failed_and_a_fault_is_left(self):
+        """What is not verified is NOT_RESTORED, whatever the rollback says."""
+        journal = held()
+        failed(journal["rollbacks"][0], f"{FAILED}acns_chaos.errors.RestoreFailed: 503.")
+        journal["acns_chaos"]["faults"][0]["restored"]["verified"] = None
+
+        assert derive(journal).outcome is Outcome.NOT_RESTORED
+
+    @staticmethod
+    def foreign():
+        """Return a journal whose rollback undoes something that is not ours."""
+        journal = held()
+        rollback = journal["rollbacks"][0]["activity"]
+        journal["rollbacks"][0]["activity"] = {
+            **rollback,
+            "provider": {**rollback["provider"], "module": "chaosk8s.crd.actions"},
+        }
+        return journal
 
 
 class TestRule4DryRun:
@@ -241,7 +272,7 @@ class TestRule5Refused:
         journal["acns_chaos"].update(refused="No context is named.", faults=[])
         journal["rollbacks"][0]["status"] = "failed"
 
-        assert derive(journal).outcome is Outcome.NOT_RESTORED
+        assert derive(journal).outcome is Outcome.INCONCLUSIVE
 
     def test_of_a_claim(self):
         """A refused claim was simply not asked."""
