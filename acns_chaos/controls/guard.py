@@ -29,6 +29,7 @@ from acns_chaos.controls import lab
 from acns_chaos.controls.signals import Shield, ignored_signals
 from acns_chaos.errors import AcnsChaosError, RestoreFailed, TargetError
 from acns_chaos.evidence import Outcome, derive, sign
+from acns_chaos.evidence.facts import is_inject
 from acns_chaos.faults.ledger import outstanding
 from acns_chaos.faults.recording import recorded_hashes
 from acns_chaos.faults.restore import restore_all
@@ -45,7 +46,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("chaostoolkit")
-INJECT = "inject_fault"
 # How long the last net goes on asking an API server that does not answer.
 SETTLE_TIMEOUT = 90.0
 # The word on the timeline for the first confirmed reading of each role.
@@ -125,7 +125,7 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
     _State.run = run
     _State.roles = _roles(experiment)
     require_namespace(api, target)
-    if _injects(experiment):
+    if any(is_inject(activity) for activity in experiment.get("method", [])):
         run.require_changes_allowed()
     run.recorded = recorded_hashes(run.policies.all(), target.namespace)
     _State.isolation = Isolation(api, name)
@@ -333,11 +333,3 @@ def _roles(experiment: Experiment) -> dict[str, str]:
         for role in EVENTS
         for name in extension.get(role) or []
     }
-
-
-def _injects(experiment: Experiment) -> bool:
-    return any(
-        activity.get("provider", {}).get("func") == INJECT
-        and activity["provider"].get("module") == "acns_chaos.actions"
-        for activity in experiment.get("method", [])
-    )

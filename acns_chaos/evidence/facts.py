@@ -15,7 +15,17 @@ from acns_chaos.evidence.answers import Answer, Run, State
 from acns_chaos.evidence.readings import UNKNOWN
 from acns_chaos.evidence.values import mapping, mappings, moment, sequence, text, word
 
-__all__ = ["SECTION", "Facts", "Fault", "dry_mode", "is_inject", "names", "reference", "rules_of"]
+__all__ = [
+    "SECTION",
+    "Facts",
+    "Fault",
+    "dry_mode",
+    "is_inject",
+    "is_restore",
+    "names",
+    "reference",
+    "rules_of",
+]
 
 SECTION = "acns_chaos"
 EXTENSION = "acns-chaos"
