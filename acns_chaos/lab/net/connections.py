@@ -11,7 +11,7 @@ from enum import Enum
 from acns_chaos.lab.net.clock import Clock
 from acns_chaos.lab.net.directory import Directory
 from acns_chaos.lab.net.enforcement import Enforcement
-from acns_chaos.lab.net.metrics import SYN_BYTES, Event, Metrics
+from acns_chaos.lab.net.events import SYN_BYTES, Event, Wire
 from acns_chaos.lab.net.objects import Target
 from acns_chaos.policy import Endpoint
 
@@ -39,16 +39,16 @@ class Connections:
     Args:
         directory: who is at an address.
         enforcement: what policy says.
-        metrics: where packets are counted.
+        wire: where packets are counted.
         clock: for retransmissions.
     """
 
     def __init__(
-        self, directory: Directory, enforcement: Enforcement, metrics: Metrics, clock: Clock
+        self, directory: Directory, enforcement: Enforcement, wire: Wire, clock: Clock
     ) -> None:
         self._directory = directory
         self._enforcement = enforcement
-        self._metrics = metrics
+        self._wire = wire
         self._clock = clock
 
     async def connect(
@@ -124,5 +124,5 @@ class Connections:
             size=SYN_BYTES if flags == "SYN" else DATA_BYTES,
         )
         if not allowed or target.answer == "open":
-            self._metrics.record(event)
+            self._wire.record(event)
         return allowed and target.answer != "silent"

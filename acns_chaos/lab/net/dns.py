@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from acns_chaos.lab.net.clock import Clock
 from acns_chaos.lab.net.directory import Directory
 from acns_chaos.lab.net.enforcement import Enforcement
-from acns_chaos.lab.net.metrics import Event, Metrics, Query
+from acns_chaos.lab.net.events import Event, Query, Wire
 from acns_chaos.lab.net.objects import Pod
 from acns_chaos.policy import Endpoint, Verdict
 
@@ -44,16 +44,16 @@ class Resolver:
     Args:
         directory: the zone, and who serves it.
         enforcement: what policy says about the queries.
-        metrics: where they are counted.
+        wire: where they are counted.
         clock: for time-outs.
     """
 
     def __init__(
-        self, directory: Directory, enforcement: Enforcement, metrics: Metrics, clock: Clock
+        self, directory: Directory, enforcement: Enforcement, wire: Wire, clock: Clock
     ) -> None:
         self._directory = directory
         self._enforcement = enforcement
-        self._metrics = metrics
+        self._wire = wire
         self._clock = clock
         self._turn = itertools.count()
 
@@ -129,7 +129,7 @@ class Resolver:
         self, pod: Pod, server: Endpoint, verdict: Verdict, answer: Answer, qtype: str
     ) -> None:
         addresses = len(answer.addresses) if qtype == "A" else 0
-        self._metrics.record(
+        self._wire.record(
             Event(
                 at=self._clock.now(),
                 source=pod.endpoint,

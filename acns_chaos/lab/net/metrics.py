@@ -8,9 +8,9 @@ No queries here: those are in `promql` and `prometheus`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from acns_chaos.policy import Endpoint, Side, Verdict
+from acns_chaos.lab.net.events import Event, Query
+from acns_chaos.policy import Endpoint, Side
 
 CILIUM_JOB = "networkobservability-cilium"
 HUBBLE_JOB = "networkobservability-hubble"
@@ -21,56 +21,10 @@ AGENT_REASONS = {
     "POLICY_DENY": "Policy denied by denylist",
     "UNSUPPORTED_L3_PROTOCOL": "Unsupported L3 protocol",
 }
-SYN_BYTES = 74
 # ACKs and payload of a short request and its answer, as (packets, bytes) per direction.
 _CONNECTION = (6, 620)
 
 Labels = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One DNS question.
-
-    Attributes:
-        name: complete, without the trailing dot.
-        qtype: "A" or "AAAA".
-        rcode: of the answer: 0, 3 (no such name), 5 (refused by the proxy); None: no answer.
-        addresses: how many the answer held.
-    """
-
-    name: str
-    qtype: str
-    rcode: int | None = None
-    addresses: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One packet that was judged, or one connection that came about.
-
-    Attributes:
-        at: seconds since 1970.
-        source, destination: after service translation.
-        port: destination port, after service translation.
-        protocol: "TCP" or "UDP".
-        verdict: of the policy.
-        flags: TCP flags as Hubble writes them: "SYN", "ACK, PSH"; "" for UDP.
-        size: bytes on the wire.
-        query: set for DNS.
-        count: how many equal packets.
-    """
-
-    at: float
-    source: Endpoint
-    destination: Endpoint
-    port: int
-    protocol: str
-    verdict: Verdict
-    flags: str = "SYN"
-    size: int = SYN_BYTES
-    query: Query | None = None
-    count: int = 1
 
 
 class Metrics:

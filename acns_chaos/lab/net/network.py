@@ -9,6 +9,7 @@ from acns_chaos.lab.net.connections import Connections
 from acns_chaos.lab.net.directory import Directory
 from acns_chaos.lab.net.dns import Resolver
 from acns_chaos.lab.net.enforcement import Enforcement
+from acns_chaos.lab.net.events import Wire
 from acns_chaos.lab.net.metrics import Metrics
 from acns_chaos.lab.net.objects import Objects
 from acns_chaos.lab.net.prometheus import Prometheus
@@ -32,10 +33,12 @@ class Network:
 
     def __init__(self, store: Objects, world: World, clock: Clock | None = None) -> None:
         clock = clock or WallClock()
+        self.wire = Wire()
         self.metrics = Metrics()
+        self.wire.listen(self.metrics.record)
         self.directory = Directory(store, world, clock.now)
         self.enforcement = Enforcement(store, self.directory, clock)
-        parts = (self.directory, self.enforcement, self.metrics, clock)
+        parts = (self.directory, self.enforcement, self.wire, clock)
         self.connections = Connections(*parts)
         self.resolver = Resolver(*parts)
         self.shop: Shop | None = None
@@ -46,7 +49,7 @@ class Network:
                 self.enforcement,
                 self.connections,
                 self.resolver,
-                self.metrics,
+                self.wire,
                 clock,
                 established=world.established,
             )

@@ -16,8 +16,8 @@ from acns_chaos.lab.net.connections import DATA_BYTES, Connections, Outcome
 from acns_chaos.lab.net.directory import Directory
 from acns_chaos.lab.net.dns import Resolver
 from acns_chaos.lab.net.enforcement import Enforcement
+from acns_chaos.lab.net.events import SYN_BYTES, Event, Wire
 from acns_chaos.lab.net.listener import Gate, Socket, open_listener
-from acns_chaos.lab.net.metrics import SYN_BYTES, Event, Metrics
 from acns_chaos.lab.net.objects import Pod
 from acns_chaos.lab.net.pages import Page, error_page, front_page, orders_page, products_page
 from acns_chaos.lab.world import Shop as ShopServices
@@ -37,7 +37,7 @@ class Shop:
         directory: their pods.
         enforcement: what policy says.
         connections, resolver: the wire between them.
-        metrics: where the front hop is counted.
+        wire: where the front hop is counted.
         clock: for time-outs.
         established: workloads that resolved and opened their connections before.
     """
@@ -49,7 +49,7 @@ class Shop:
         enforcement: Enforcement,
         connections: Connections,
         resolver: Resolver,
-        metrics: Metrics,
+        wire: Wire,
         clock: Clock,
         *,
         established: frozenset[str] = frozenset(),
@@ -59,7 +59,7 @@ class Shop:
         self._enforcement = enforcement
         self._connections = connections
         self._resolver = resolver
-        self._metrics = metrics
+        self._wire = wire
         self._clock = clock
         # Address of each order-service pod to that of the queue pod it is connected to.
         self._queues: dict[str, str] = {}
@@ -145,7 +145,7 @@ class Shop:
         return self._enforcement.verdict(client, front.endpoint, FRONT_PORT)
 
     def _book(self, client: Endpoint, front: Pod, verdict: Verdict, flags: str, count: int) -> None:
-        self._metrics.record(
+        self._wire.record(
             Event(
                 at=self._clock.now(),
                 source=client,
