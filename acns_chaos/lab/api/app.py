@@ -1,4 +1,4 @@
-"""The HTTP surface: authentication, paths to targets, verbs to methods, failures to Statuses.
+"""The HTTP surface: authentication, verbs to methods, failures to Statuses.
 
 Every rule about objects is elsewhere; here is only what belongs to the transport.
 """
@@ -9,28 +9,28 @@ import json
 from aiohttp import web
 
 from acns_chaos.lab.api import discovery, failures
-from acns_chaos.lab.api.decode import parse_json
 from acns_chaos.lab.api.exec import Exec, exec_in_pod
 from acns_chaos.lab.api.failures import Failure, Json
 from acns_chaos.lab.api.options import DeleteOptions, ListOptions, WriteOptions, read_query
-from acns_chaos.lab.api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from acns_chaos.lab.api.reads import Reads, list_of
+from acns_chaos.lab.api.requests import (
+    json_response,
+    read_delete_body,
+    read_patch_type,
+    read_target,
+    read_verb,
+    require_json,
+    wants_table,
+)
 from acns_chaos.lab.api.resources import (
-    NOT_MODELLED_SUBRESOURCES,
-    Resource,
-    find,
     group_versions,
 )
-from acns_chaos.lab.api.schema import quoted
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.table import as_table
 from acns_chaos.lab.api.writes import Answer, Target, Writes
 
 _LARGEST_BODY = 3 * 1024 * 1024
 _HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
-_COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
-_OBJECT_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_READABLE_ELSEWHERE = ("application/yaml", "application/vnd.kubernetes.protobuf")
 
 
 class Api:
@@ -73,13 +73,13 @@ class Api:
                 return web.Response(text="ok")
             about = self._about(request)
             if about is not None:
-                return _json(about)
-            return await self._resource(request, _target(request.path))
+                return json_response(about)
+            return await self._resource(request, read_target(request.path))
         except Failure as failure:
-            return _json(failure.status, failure.code)
+            return json_response(failure.status, failure.code)
         except web.HTTPRequestEntityTooLarge:
             message = f"Request entity too large: limit is {_LARGEST_BODY}"
-            return _json(Failure(413, "RequestEntityTooLarge", message, {}).status, 413)
+            return json_response(Failure(413, "RequestEntityTooLarge", message, {}).status, 413)
 
     def _about(self, request: web.Request) -> Json | None:
         """The documents about the server itself; None for every other path."""
@@ -122,21 +122,21 @@ class Api:
             if request.method not in {"GET", "POST"}:
                 raise failures.not_allowed()
             return await exec_in_pod(request, self._pod(target), self._run)
-        verb = _verb(request.method, target)
+        verb = read_verb(request.method, target)
         if verb not in resource.verbs:
             raise failures.not_modelled(f"{verb} of {resource.qualified}")
-        table = _wants_table(request)
+        table = wants_table(request)
         if verb in {"get", "list"}:
             return await self._read(request, target, verb, table)
         body = await request.read()
         if verb == "deletecollection":
             answer = self._delete_collection(request, target, body)
         elif verb == "delete":
-            options = DeleteOptions.read(request.query.items(), _delete_body(body))
+            options = DeleteOptions.read(request.query.items(), read_delete_body(body))
             answer = self._writes.delete(target, options)
         else:
             answer = self._write(request, target, verb, body)
-        return _json(answer.body, answer.code, answer.warnings)
+        return json_response(answer.body, answer.code, answer.warnings)
 
     def _pod(self, target: Target) -> Json:
         pod = self._store.find("Pod", target.namespace, target.name)
@@ -147,9 +147,9 @@ class Api:
     def _write(self, request: web.Request, target: Target, verb: str, body: bytes) -> Answer:
         content_type = ""
         if verb == "patch":
-            content_type = _patch_type(request, target.resource)
+            content_type = read_patch_type(request, target.resource)
         else:
-            _require_json(request, target.resource)
+            require_json(request, target.resource)
         agent = request.headers.get("User-Agent", "")
         options = WriteOptions.read(request.query.items(), verb, agent)
         if verb == "patch":
@@ -163,7 +163,7 @@ class Api:
         query = list(request.query.items())
         chosen = ListOptions.read((name, value) for name, value in query if name in selectors)
         rest = [(name, value) for name, value in query if name not in selectors]
-        options = DeleteOptions.read(rest, _delete_body(body))
+        options = DeleteOptions.read(rest, read_delete_body(body))
         objects = self._reads.matching(target, chosen)
         removed = self._writes.delete_all(target, objects, options)
         metadata = {"resourceVersion": str(self._store.revision)}
@@ -178,14 +178,14 @@ class Api:
             if version.isdigit() and int(version) > self._store.revision:
                 raise failures.too_large_version(int(version), self._store.revision)
             obj = self._reads.get(target)
-            return _json(as_table(target.resource, [obj], {}) if table else obj)
+            return json_response(as_table(target.resource, [obj], {}) if table else obj)
         options = ListOptions.read(request.query.items())
         if options.watch:
             return await self._watch(request, target, options, table)
         listed = self._reads.list(target, options)
         if table:
-            return _json(as_table(target.resource, listed["items"], listed["metadata"]))
-        return _json(listed)
+            return json_response(as_table(target.resource, listed["items"], listed["metadata"]))
+        return json_response(listed)
 
     async def _watch(
         self, request: web.Request, target: Target, options: ListOptions, table: bool
@@ -205,104 +205,3 @@ class Api:
             return response  # the client has seen enough
         await response.write_eof()
         return response
-
-
-def _json(body: Json, code: int = 200, warnings: tuple[str, ...] = ()) -> web.Response:
-    response = web.Response(
-        status=code, body=json.dumps(body).encode(), content_type="application/json"
-    )
-    response.headers["Cache-Control"] = "no-cache, private"
-    for warning in warnings:
-        response.headers.add("Warning", f"299 - {quoted(warning)}")
-    return response
-
-
-def _target(path: str) -> Target:
-    """What a path names.
-
-    Raises:
-        Failure: 404 for a path that no server has, 501 for a part that the lab does not model.
-    """
-    match path.strip("/").split("/"):
-        case ["api", "v1", *rest]:
-            group, version = "", "v1"
-        case ["apis", group, version, *rest]:
-            pass
-        case _:
-            raise failures.no_such_path()
-    namespace: str | None = None
-    if len(rest) > 2 and rest[0] == "namespaces" and find(group, version, rest[2]):
-        _, namespace, *rest = rest
-    resource = find(group, version, rest[0]) if rest else None
-    if resource is None or len(rest) > 3 or not all(rest):
-        raise failures.no_such_path()
-    name, subresource = (*rest[1:], "", "")[:2]
-    if resource.namespaced and namespace is None and name:
-        raise failures.no_such_path()
-    if not resource.namespaced and namespace is not None:
-        raise failures.no_such_path()
-    if subresource in NOT_MODELLED_SUBRESOURCES.get(resource.plural, ()):
-        raise failures.not_modelled(f"{resource.qualified}/{subresource}")
-    known = (subresource == "status" and resource.status) or (
-        subresource == "exec" and resource.kind == "Pod"
-    )
-    if subresource and not known:
-        raise failures.no_such_path()
-    return Target(resource, namespace, name, subresource)
-
-
-def _verb(method: str, target: Target) -> str:
-    verbs = _OBJECT_VERBS if target.name else _COLLECTION_VERBS
-    verb = verbs.get(method)
-    across = target.resource.namespaced and target.namespace is None
-    if verb is None or (across and verb != "list"):
-        raise failures.not_allowed()
-    if target.subresource and verb == "delete":
-        raise failures.not_allowed()
-    if target.resource.verbs == ("create",) and verb != "create":
-        raise failures.not_allowed()
-    return verb
-
-
-def _wants_table(request: web.Request) -> bool:
-    """Whether the answer is to be a Table; a client says what it takes in order of preference.
-
-    Raises:
-        Failure: 406, it takes nothing that the lab writes.
-    """
-    accept = request.headers.get("Accept", "") or "*/*"
-    for choice in accept.split(","):
-        media, *parameters = (part.strip() for part in choice.split(";"))
-        form = next((part for part in parameters if part.startswith("as=")), "")
-        if media in {"application/json", "application/*", "*/*"} and form in {"", "as=Table"}:
-            return form == "as=Table" and "v=v1" in parameters
-    raise failures.not_acceptable()
-
-
-def _patch_type(request: web.Request, resource: Resource) -> str:
-    content_type = request.content_type
-    accepted = [JSON_PATCH, MERGE_PATCH, APPLY_PATCH]
-    if not resource.custom:
-        accepted.insert(2, STRATEGIC_PATCH)
-    if content_type not in accepted:
-        raise failures.unsupported_media_type(accepted)
-    if content_type == APPLY_PATCH:
-        raise failures.not_modelled(f"server-side apply ({APPLY_PATCH})")
-    return content_type
-
-
-def _require_json(request: web.Request, resource: Resource) -> None:
-    given = request.headers.get("Content-Type")
-    if given is None or request.content_type == "application/json":
-        return
-    if request.content_type in _READABLE_ELSEWHERE:
-        raise failures.not_modelled(f"a body of type {request.content_type}, only JSON")
-    readable = _READABLE_ELSEWHERE[:1] if resource.custom else _READABLE_ELSEWHERE
-    raise failures.unsupported_media_type(("application/json", *readable))
-
-
-def _delete_body(body: bytes) -> Json:
-    parsed = (parse_json(body) if body else None) or {}
-    if not isinstance(parsed, dict):
-        raise failures.bad_request("DeleteOptions must be an object")
-    return parsed
