@@ -10,7 +10,7 @@ OUT    ?= out
 CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check fix bench sync lab clean
+.PHONY: help demo test unit check fix bench sync wire lab clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -50,6 +50,13 @@ bench: $(READY) ## the budgets, measured
 
 sync: $(READY) ## copy the claims of probes/ into experiments/, refresh the README's tables
 	$(BIN)/python -m acns_chaos.cli sync
+
+wire: ## make acns_chaos/wire anew from its .proto files
+	# protoc 27.2: what it makes loads under every protobuf from 5.27.2 on.
+	$(PYTHON) -m venv $(OUT)/wire-venv
+	$(OUT)/wire-venv/bin/python -m pip install --quiet 'grpcio-tools==1.66.2' 'setuptools<81'
+	$(OUT)/wire-venv/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. acns_chaos/wire/*.proto
+	$(OUT)/wire-venv/bin/python -m grpc_tools.protoc -I. --grpc_python_out=. acns_chaos/wire/observer.proto acns_chaos/wire/health.proto
 
 lab: $(READY) ## start the lab in the foreground and say how to point kubectl at it
 	@$(BIN)/acns-chaos lab

@@ -1,10 +1,11 @@
 """The lab as a child process: started, joined and ended; never imported.
 
-It tells where it is in one JSON line and dies with its parent: it watches a pipe that only we
-hold open, so `kill -9` of this process ends it too.
+It tells where it is in one JSON line. One that a run starts dies with its parent: it watches a
+pipe that only we hold open, so `kill -9` of this process ends it too. One that `lab up` starts
+lives on; `labregistry` finds and ends it.
 """
 
-import fcntl
+import contextlib
 import json
 import os
 import selectors
@@ -14,9 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acns_chaos.cluster.labregistry import LOG, find_lab, lab_home
 from acns_chaos.errors import TargetError
 
-__all__ = ["LabProcess", "join_or_start", "lab_command", "lab_home"]
+__all__ = ["LabProcess", "join_or_start", "lab_command", "lab_program", "start_detached"]
 
 # Its budget is one second; a machine under load gets more before we give up on it.
 START_TIMEOUT = 20.0
@@ -59,18 +61,14 @@ class LabProcess:
         self._process = None
 
 
-def lab_home(environ: Mapping[str, str]) -> Path:
-    """Return the folder where a lab started by hand is registered."""
-    if named := environ.get("ACNS_CHAOS_LAB_HOME"):
-        return Path(named)
-    if runtime := environ.get("XDG_RUNTIME_DIR"):
-        return Path(runtime) / "acns-chaos"
-    return Path(environ.get("HOME", "/")) / ".cache" / "acns-chaos"
-
-
 def lab_command(*arguments: str) -> list[str]:
     """Return the command that starts the lab's own process."""
-    return [sys.executable, "-m", "acns_chaos.lab", "serve", *arguments]
+    return lab_program("serve", *arguments)
+
+
+def lab_program(*arguments: str) -> list[str]:
+    """Return a command line of the lab's own program."""
+    return [sys.executable, "-m", "acns_chaos.lab", *arguments]
 
 
 def join_or_start(world: str, environ: Mapping[str, str]) -> LabProcess:
@@ -83,22 +81,50 @@ def join_or_start(world: str, environ: Mapping[str, str]) -> LabProcess:
     Raises:
         TargetError: it did not start; the sentence says why.
     """
-    ready = _registered(lab_home(environ))
-    return LabProcess(ready, None) if ready else _start(world)
+    found = find_lab(lab_home(environ))
+    if found and found.alive and found.ready:
+        return LabProcess(found.ready, None)
+    return _start(world)
 
 
-def _registered(home: Path) -> dict[str, Any] | None:
-    """Read the registered lab, if its process still holds the lock."""
+def start_detached(home: Path, *arguments: str) -> dict[str, Any]:
+    """Start a registered lab that outlives this process, its terminal and any run.
+
+    Args:
+        home: where it is registered and writes its log.
+        arguments: further ones of `serve`.
+
+    Returns:
+        what it said when it was ready.
+
+    Raises:
+        TargetError: it did not start; the sentence says why.
+    """
+    with contextlib.suppress(OSError):  # the lab says better what is wrong with the folder
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+        lab_command("--register", "--log", str(home.absolute() / LOG), *arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={
+            **{key: value for key, value in os.environ.items() if key != "ACNS_CHAOS_CLUSTER"},
+            "ACNS_CHAOS_LAB_HOME": str(home.absolute()),
+        },
+    )
+    line = _first_line(process)
     try:
-        with (home / "lab.lock").open("r+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                ready = json.loads((home / "lab.json").read_text("utf-8"))
-                return ready if isinstance(ready, dict) else None
-    except (OSError, ValueError):
-        return None
-    return None
+        ready = json.loads(line)
+    except ValueError as error:
+        raise _not_started(process) from error
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+    # It lives on: nobody here waits for it.
+    process.returncode = 0
+    return dict(ready)
 
 
 def _start(world: str) -> LabProcess:
@@ -116,10 +142,15 @@ def _start(world: str) -> LabProcess:
     try:
         return LabProcess(json.loads(line), process)
     except (ValueError, KeyError, TypeError) as error:
-        process.kill()
-        _, errors = process.communicate()
-        why = (errors.strip().splitlines() or ["it said nothing"])[-1]
-        raise TargetError(f"The lab did not start: {why}") from error
+        raise _not_started(process) from error
+
+
+def _not_started(process: subprocess.Popen[str]) -> TargetError:
+    """What a lab said instead of being ready; it is gone afterwards."""
+    process.kill()
+    _, errors = process.communicate()
+    why = (errors.strip().splitlines() or ["it said nothing"])[-1]
+    return TargetError(f"The lab did not start: {why}")
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from acns_chaos.cluster.kube import Api
 from acns_chaos.errors import NotFound, PolicyError
 
-__all__ = ["Policies", "PolicyRef", "content", "content_hash", "policy_ref"]
+__all__ = ["MANAGER", "Policies", "PolicyRef", "content", "content_hash", "policy_ref"]
 
 KINDS = {
     "CiliumNetworkPolicy": ("cilium.io/v2", "ciliumnetworkpolicies", True),
@@ -22,7 +22,8 @@ KINDS = {
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", True),
 }
 
-
+# Whose name managedFields shows for what this package writes.
+MANAGER = "acns-chaos"
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -164,5 +165,5 @@ class Policies:
 
 
 def _query(dry_run: bool) -> dict[str, str]:
-    query = {"fieldManager": "acns-chaos"}
+    query = {"fieldManager": MANAGER}
     return {**query, "dryRun": "All"} if dry_run else query

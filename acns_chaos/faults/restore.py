@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 from acns_chaos.cluster.inventory import take_inventory
-from acns_chaos.cluster.policies import content, content_hash
+from acns_chaos.cluster.policies import MANAGER, content, content_hash
 from acns_chaos.errors import ApiError, Conflict, NotFound, PolicyError, RestoreFailed
 from acns_chaos.faults.ledger import Debt, now, outstanding
 from acns_chaos.faults.prediction import predict
@@ -183,9 +183,14 @@ def _fresh(original: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _drift(debt: Debt, live: Mapping[str, Any]) -> str:
-    entries = live["metadata"].get("managedFields") or [{}]
-    last = max(entries, key=lambda entry: str(entry.get("time", "")))
-    who = last.get("manager") or "somebody else"
+    # Times are whole seconds, so ours may look as new as theirs; a status says nothing of rules.
+    entries = [
+        entry
+        for entry in live["metadata"].get("managedFields") or ()
+        if entry.get("manager") != MANAGER and not entry.get("subresource")
+    ]
+    entries.sort(key=lambda entry: str(entry.get("time", "")))
+    who = (entries[-1].get("manager") if entries else "") or "somebody else"
     return (
         f"{debt.ref} is neither the fault nor the original any more ({who} wrote it): "
         "it was not overwritten. Put it right by hand, or restore with force."

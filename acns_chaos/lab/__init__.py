@@ -1,29 +1,56 @@
 """The lab: a stand-in cluster on loopback that speaks the wire of a real one.
 
 It is a process of its own (``python -m acns_chaos.lab serve``) and hands over a kubeconfig and
-environment variables, nothing else. ``api`` is the Kubernetes API, ``net`` the traffic, ``world``
-what there is at the start. It may import ``acns_chaos.policy`` and ``acns_chaos.errors`` only.
+environment variables, nothing else. ``api`` is the Kubernetes API, ``net`` the traffic, ``hubble``
+its flows and their relay, ``world`` what there is at the start. It may import
+``acns_chaos.policy``, ``acns_chaos.wire`` and ``acns_chaos.errors`` only.
 
 What is not modelled is refused by name (501, or the refusal of a real server), never half done:
 
 - controllers: no pod is ever created, rescheduled or deleted by a change of a workload, and no
   garbage collector follows owner references. Pods, nodes, services, endpoints, workloads,
   CiliumEndpoints and definitions come from the world: they can be read, and most of them
-  relabelled. Their spec and their existence cannot be changed.
-- server-side apply; YAML, CBOR and protobuf bodies (`kubectl create configmap` sends protobuf,
-  `kubectl create -f` does not); strategic merge of keyed lists; duplicate members of a body.
-- pods/log, pods/portforward, pods/attach, eviction, scale, token and finalize; exec over SPDY,
-  and any input given to a command.
-- lists at an exact old resourceVersion, streaming lists, deletion that waits for dependents.
-- OpenAPI version 2; every query parameter that is not listed in ``api.options``; every kind that
-  is not listed in ``api.resources``.
+  relabelled. Their spec and their existence cannot be changed. What does act: a namespace gets its
+  account `default`, a Secret for an account its token, a ClusterRole the rules it is made of, a
+  service its Endpoints and EndpointSlice, a pod its CiliumEndpoint (with an empty
+  ``status.policy``, as is the default).
+- client certificates, basic authentication, and tokens that are bound to a node. A request without
+  a token is let in to health and version only, and is 401 elsewhere; impersonation headers without
+  a user are 400, where a real server answers 500.
+- CBOR bodies, answers in YAML or protobuf, protobuf bodies of kinds that are not in
+  ``api.protobuf_messages``; bodies nested deeper than 200 levels; server-side apply of
+  events.k8s.io's view of events (of the core events it works).
+- pods/attach, pods/proxy, services/proxy, eviction, scale and finalize. Exec speaks remotecommand
+  4 over SPDY/3.1, 4 and 5 over WebSocket; port-forward SPDY/3.1, bare or in a WebSocket, and
+  channels; older protocols are refused. A terminal has no size and echoes nothing.
+- port-forward to what the lab does not run (RabbitMQ, coredns, the agent): the error stream
+  says so.
+- Hubble: CEL filters; agent and debug events; server reflection, and health but for Check; the
+  agents' own servers (4244), the relay's health port (4222) and Hubble's UI.
+- deletion that waits for dependents; every query parameter that is not listed in
+  ``api.options``; every kind that is not listed in ``api.resources``. Jobs, quotas, claims and the
+  like are listed there to be read: there are none unless the world has some.
 
 What is missing without an error, because nothing asks for it:
 
-- authorisation: the one token may do everything. Admission webhooks and quotas.
+- logs hold the last 2,000 lines of a container, without the kubelet's probes, and only what the
+  shop, the agents and Hubble relay say; every other container is silent.
+- admission webhooks and quotas; rights by field or label selector; constrained impersonation.
 - validation of a NetworkPolicy beyond its structure; of a status that a client writes.
-- printer columns other than Name, Age and Valid; type descriptions in OpenAPI version 3.
+- descriptions in OpenAPI of kinds that only the world writes (`kubectl explain pod.spec` ends
+  there), and of strategic merges; metrics.k8s.io, so `kubectl top` is refused as without a
+  metrics server; node leases; Endpoints of services without a selector.
 - time: no event, lease or managedFields entry ever expires, and a watch lives until it is closed.
-- misbehaviour on request (429, 5xx, resets, slow watches): the server is always well.
-- one node, IPv4; no Hubble, no Envoy. ``net`` says what its tools do not know.
+- managedFields know no versions of a kind but the served one, and many updaters are not merged
+  into one entry; a strategic merge tells lists with keys by their names alone.
+- misbehaviour comes on request only (``misbehave``); a request is chosen by what it says of
+  itself, not by its user.
+- metrics: the agents' caches, timers and BPF maps, Envoy's and the operator's (``net.families``).
+  Nobody defines alerting or recording rules. PromQL beyond docs/promql.md is 422 with its name.
+- IPv6, Envoy and HTTP rules, encryption, node ports, a cluster mesh. The load balancer never takes
+  a silent backend out of its rotation. A pod that is relabelled has its new identity at once.
+- flows of HTTP, of translations at sockets, and of monitor aggregation beyond one short
+  connection; a follower's flows come from the relay only, with its delay.
+- names: no reverse, SRV or TXT records, no DNS over TCP. ``net`` says what its tools do not know;
+  they say so themselves and exit with 2. No service account token is mounted in a pod.
 """

@@ -1,7 +1,8 @@
 """How the one registered lab of a user is found, and how a second one is kept out.
 
 A lock file is held for as long as the process lives, so a dead lab never blocks a new one; beside
-it lies the ready line. No server here.
+it lies the ready line with the token that orders for misbehaviour need. Both go with the lab; what
+one leaves that was killed, the next one or ``acns-chaos lab down`` takes away. No server here.
 """
 
 import fcntl
@@ -9,8 +10,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from acns_chaos.errors import AcnsChaosError
+
+_LOCK = "lab.lock"
 
 
 class LabError(AcnsChaosError):
@@ -63,24 +67,7 @@ def registered(home: Path) -> Iterator[Registration]:
     Raises:
         LabError: another lab holds the lock, or the directory cannot be used.
     """
-    lock = home / "lab.lock"
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise LabError(
-            f"The lab cannot be registered in {home} ({error.strerror}): set "
-            "ACNS_CHAOS_LAB_HOME to a directory that can be written."
-        ) from None
-    with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = file.read().strip()
-            raise LabError(
-                f"A lab is already running as process {holder}: stop it with `kill {holder}`, or "
-                "set ACNS_CHAOS_LAB_HOME to another directory for a second one."
-            ) from None
+    with _locked(home) as file:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -89,4 +76,44 @@ def registered(home: Path) -> Iterator[Registration]:
             yield registration
         finally:
             registration.withdraw()
-            file.truncate(0)
+            # Removed while it is held: whoever opened it meanwhile sees that it is gone.
+            (home / _LOCK).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[TextIO]:
+    """The lock file, held; a lab that ends removes it, so the file that is held must be there."""
+    while True:
+        with _opened(home) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = file.read().strip()
+                raise LabError(
+                    f"A lab is already running as process {holder}: stop it with "
+                    f"`kill {holder}`, or set ACNS_CHAOS_LAB_HOME to another directory for a "
+                    "second one."
+                ) from None
+            if _is_still(home / _LOCK, file):
+                yield file
+                return
+
+
+def _opened(home: Path) -> TextIO:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise LabError(
+            f"The lab cannot be registered in {home} ({error.strerror}): set "
+            "ACNS_CHAOS_LAB_HOME to a directory that can be written."
+        ) from None
+    return os.fdopen(descriptor, "r+")
+
+
+def _is_still(path: Path, file: TextIO) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

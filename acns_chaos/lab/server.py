@@ -6,13 +6,14 @@ Only the order of things is here. The parts come from ``api``, ``net`` and ``wor
 import asyncio
 import base64
 import errno
+import ipaddress
 import json
+import logging
 import os
 import secrets
 import signal
 import ssl
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -20,12 +21,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from acns_chaos.lab.api.admission import load, load_definitions
 from acns_chaos.lab.api.app import Api
+from acns_chaos.lab.api.derived import Derived
 from acns_chaos.lab.api.failures import Failure
+from acns_chaos.lab.api.objects import now
 from acns_chaos.lab.api.operator import Operator
 from acns_chaos.lab.api.store import Store
+from acns_chaos.lab.api.streams.ports import Ports
+from acns_chaos.lab.detached import let_go
+from acns_chaos.lab.leftovers import private_directory
+from acns_chaos.lab.misbehave.control import BASE, Misbehaviour
 from acns_chaos.lab.net.network import Network
 from acns_chaos.lab.registration import LabError, Registration, lab_home, registered
 from acns_chaos.lab.tls import make_certificates
@@ -46,6 +54,8 @@ class Settings:
         register: be the lab that others find.
         until_stdin_closes: stop at the end of standard input.
         git_version: what /version says.
+        bind: address that the Kubernetes API listens on, of loopback.
+        log: file for what goes wrong, which also means to leave the terminal when ready; "" stays.
     """
 
     world: str
@@ -53,19 +63,23 @@ class Settings:
     register: bool
     until_stdin_closes: bool
     git_version: str
+    log: str = ""
+    bind: str = _HOST
 
 
 def serve(settings: Settings) -> None:
     """Run the lab until SIGTERM, SIGINT, or the end of standard input if that is asked for.
 
     Raises:
-        AcnsChaosError: the lab cannot start: unknown world, port taken, already registered.
+        AcnsChaosError: the lab cannot start: unknown world, port taken, already registered, an
+            address that is not of loopback.
     """
+    _loopback(settings.bind)
     with ExitStack() as stack:
         registration = None
         if settings.register:
             registration = stack.enter_context(registered(lab_home(os.environ)))
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="acns-chaos-lab-")))
+        directory = stack.enter_context(private_directory())
         asyncio.run(_run(settings, directory, registration))
 
 
@@ -73,7 +87,8 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
     stop = _stop_requests(until_stdin_closes=settings.until_stdin_closes)
     world = load_world(settings.world)
     store = Store()
-    certificates = make_certificates()
+    address = _loopback(settings.bind)
+    certificates = make_certificates(address)
     token = secrets.token_urlsafe(32)
     load_definitions(store)
     # The operator comes before the world: it judges the world's policies too.
@@ -84,12 +99,29 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
         except Failure as failure:
             which = f"{obj['kind']} {obj['metadata']['name']}"
             raise LabError(f"{which} of the world {world.name} is refused: {failure}.") from None
+    Derived(store)
     network = Network(store, world)
-    api = Api(store, token, network.exec, settings.git_version)
+    for secret in network.relay.secrets():
+        load(store, secret)
+    api = Api(
+        store,
+        token,
+        network.exec,
+        settings.git_version,
+        certificates.authority,
+        ports=Ports(network.ports),
+        logs=network.logs,
+    )
+    control_token = secrets.token_urlsafe(32)
+    misbehaviour = Misbehaviour(store, network, control_token)
+    network.prometheus.middlewares += misbehaviour.middlewares("prometheus")
+    if network.shop is not None:
+        network.shop.middlewares += misbehaviour.middlewares("shop")
     context = certificates.server_context(directory)
-    async with _listening(api.application(), settings.port, context) as port:
+    app = api.application(misbehaviour.middlewares("kubernetes"))
+    async with _listening(app, settings.port, context, address) as port:
         try:
-            server = f"https://{_HOST}:{port}"
+            server = f"https://{f'[{address}]' if ':' in address else address}:{port}"
             kubeconfig = directory / "kubeconfig"
             _write_kubeconfig(
                 kubeconfig, f"lab-{world.name}", server, certificates.authority, token
@@ -97,19 +129,30 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
             ready = {
                 "ready": True,
                 "pid": os.getpid(),
+                "since": now(),
                 "world": world.name,
+                "asked_world": settings.world,
                 "context": f"lab-{world.name}",
                 "server": server,
                 "kubeconfig": str(kubeconfig),
-                "env": {"KUBECONFIG": str(kubeconfig), **await network.start()},
+                "env": {"KUBECONFIG": str(kubeconfig), **await network.start(directory)},
+                "scrape": network.scrape_targets(),
             }
             line = json.dumps(ready) + "\n"
             if registration is not None:
-                registration.publish(line)
+                control = {
+                    "url": server + BASE,
+                    "token": control_token,
+                    "authority": certificates.authority.decode(),
+                }
+                registration.publish(json.dumps({**ready, "control": control}) + "\n")
             sys.stdout.write(line)
             sys.stdout.flush()
+            if settings.log:
+                let_go()
             await stop.wait()
         finally:
+            misbehaviour.close()
             await network.stop()
 
 
@@ -133,26 +176,58 @@ def _stop_requests(*, until_stdin_closes: bool) -> asyncio.Event:
     return stop
 
 
+def _loopback(text: str) -> str:
+    """The address that is meant.
+
+    Raises:
+        LabError: others could reach it, or it is none.
+    """
+    if text == "localhost":
+        return _HOST
+    with suppress(ValueError):
+        address = ipaddress.ip_address(text)
+        if address.is_loopback:
+            return str(address)
+    raise LabError(
+        f"The lab listens on loopback only: bind it to {_HOST}, ::1 or localhost instead of "
+        f"{text!r}."
+    )
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of aiohttp or asyncio is worth saying.
+
+    A client that speaks no HTTP was told already, and one that is gone wants no more to be sent.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    gone = str(record.msg).startswith("socket.send()")
+    return not gone and not isinstance(error, HttpProcessingError)
+
+
 @asynccontextmanager
 async def _listening(
-    app: web.Application, port: int, context: ssl.SSLContext
+    app: web.Application, port: int, context: ssl.SSLContext, address: str
 ) -> AsyncIterator[int]:
     """Serve an application on loopback; yields the port.
 
     Raises:
         LabError: the port cannot be had.
     """
+    for name in ("aiohttp.server", "asyncio"):
+        logging.getLogger(name).addFilter(_is_our_fault)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, _HOST, port, ssl_context=context).start()
+            await web.TCPSite(runner, address, port, ssl_context=context).start()
         except OSError as error:
+            if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+                raise LabError(f"{address} is not an address of this machine.") from None
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                 raise
             why = "is taken" if error.errno == errno.EADDRINUSE else "is not open to this user"
             raise LabError(
-                f"Port {port} on {_HOST} {why}: name another with --port, or leave it out for a "
+                f"Port {port} on {address} {why}: name another with --port, or leave it out for a "
                 "free one."
             ) from None
         yield runner.addresses[0][1]

@@ -48,8 +48,12 @@ class Certificates:
         return context
 
 
-def make_certificates() -> Certificates:
-    """A new authority and a certificate for 127.0.0.1 and localhost that it signed."""
+def make_certificates(address: str = "127.0.0.1") -> Certificates:
+    """A new authority and a certificate that it signed.
+
+    Args:
+        address: of loopback, named in the certificate beside 127.0.0.1 and localhost.
+    """
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     authority_name = _name("acns-chaos-lab-ca")
@@ -63,7 +67,7 @@ def make_certificates() -> Certificates:
         .sign(authority_key, hashes.SHA256())
     )
     hosts = [
-        x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")),
+        *(x509.IPAddress(ipaddress.ip_address(one)) for one in {"127.0.0.1", address}),
         x509.DNSName("localhost"),
         x509.DNSName("kubernetes.default.svc"),
     ]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import mutants, policy
+from tests.bench import lab, mutants, policy
 from tests.bench.figures import child, show
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +90,12 @@ def mutant_classes() -> None:
     show(name, taken, "s", mutants.BUDGET_SECONDS, **more)
 
 
-PARTS = {"product": product, "policy": policy.main, "mutants": mutant_classes}
+PARTS = {
+    "product": product,
+    "lab": lab.main,
+    "policy": policy.main,
+    "mutants": mutant_classes,
+}
 
 
 def main() -> None:

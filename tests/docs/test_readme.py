@@ -76,6 +76,11 @@ def test_the_readme_holds_only_commands_that_are_tested() -> None:
             "-n pets --from world --to pets/store-front --port 8080"
         ),
         "make lab",
+        ".venv/bin/acns-chaos lab up",
+        'eval "$(.venv/bin/acns-chaos lab env)"',
+        (".venv/bin/acns-chaos lab inject 503 --verb update --resource cnp --no-dry-run --count 1"),
+        ".venv/bin/acns-chaos lab status",
+        ".venv/bin/acns-chaos lab down",
     ]
 
 
@@ -113,7 +118,7 @@ def test_outcome_and_report_run_as_shown(demo: "subprocess.CompletedProcess[str]
     """The two commands after a run work as written."""
     assert demo.returncode == 0
     for line in commands():
-        if "acns-chaos" in line and "export" not in line:
+        if "acns-chaos" in line and "export" not in line and "chaos lab" not in line:
             words = line.replace("out/", f"{OUT}/").split()
             words[0] = str(own().acns_chaos)
             done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -214,6 +219,24 @@ def test_the_readme_fits_the_lab_command(tmp_path: Path) -> None:
     assert first.startswith("Lab of world pets at https://127.0.0.1:")
     assert "export KUBECONFIG=" in rest
     assert not (tmp_path / "lab.json").exists()
+
+
+def test_the_lab_that_stays_works_as_written(tmp_path: Path) -> None:
+    """The lines under "The lab" run in one shell; the order shows, and nothing is left."""
+    block = next(one for one in blocks("sh") if "lab up" in one)
+    done = subprocess.run(
+        ["bash", "-euc", block.replace(".venv/bin/acns-chaos", str(own().acns_chaos))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "ACNS_CHAOS_LAB_HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1  503 verbs=update resource=ciliumnetworkpolicies" in done.stdout
+    assert done.stdout.endswith("has ended.\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_version_has_a_changelog() -> None:

@@ -120,8 +120,12 @@ async def test_refusals(
     ("headers", "message"),
     [
         (
-            {"Upgrade": "SPDY/3.1"},
-            "the lab does not model exec over SPDY/3.1, only WebSocket",
+            {"Upgrade": "SPDY/2"},
+            "the lab does not model exec over SPDY/2, only SPDY/3.1 and WebSocket",
+        ),
+        (
+            {"Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": "v3.channel.k8s.io"},
+            "the lab does not model the exec protocol v3.channel.k8s.io, only v4.channel.k8s.io",
         ),
         (
             {"Upgrade": "websocket", "Sec-WebSocket-Protocol": "base64.channel.k8s.io"},
@@ -135,7 +139,7 @@ async def test_refusals(
 async def test_other_transports_are_named(
     lab: InProcessLab, headers: dict[str, Any], message: str
 ) -> None:
-    """SPDY and the older channel protocols are a 501 with their name."""
+    """Older transports and channel protocols are a 501 with their name."""
     sent = {"Connection": "Upgrade", **headers}
     reply = await lab.call("POST", f"{EXEC}?command=id&stdout=1", **sent)
     assert (reply.code, reply.message) == (501, message)

@@ -328,12 +328,10 @@ async def test_managed_fields_name_the_writer(lab: InProcessLab) -> None:
     reply = await lab.patch(f"{CNP}/open?fieldManager=chaos", denied)
     entries = {entry["manager"]: entry for entry in reply.body["metadata"]["managedFields"]}
     assert entries["chaos"]["fieldsV1"] == {
-        "f:metadata": {"f:labels": {"f:broken-by": {}}},
+        "f:metadata": {"f:labels": {".": {}, "f:broken-by": {}}},
         "f:spec": {"f:ingress": {}},
     }
-    assert entries["author"]["fieldsV1"] == {
-        "f:spec": {"f:endpointSelector": {"f:matchLabels": {"f:app": {}}}}
-    }
+    assert entries["author"]["fieldsV1"] == {"f:spec": {".": {}, "f:endpointSelector": {}}}
     assert entries["author"]["operation"] == "Update"
     reply = await lab.call("POST", CONFIG_MAPS, config_map())
     assert reply.body["metadata"]["managedFields"][0]["manager"] == "tests"

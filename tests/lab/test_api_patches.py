@@ -6,7 +6,7 @@ import pytest
 from conftest import CNP, CONFIG_MAPS, InProcessLab, config_map, policy
 
 from acns_chaos.lab.api.failures import Failure
-from acns_chaos.lab.api.patches import JSON_PATCH, MERGE_PATCH, apply_patch
+from acns_chaos.lab.api.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, apply_patch
 
 
 @pytest.mark.parametrize(
@@ -101,27 +101,48 @@ async def test_strategic_merge_is_not_for_custom_resources(lab: InProcessLab) ->
 
 
 async def test_strategic_merge_of_a_built_in_kind(lab: InProcessLab) -> None:
-    """Plain members merge; a list with merge keys and a directive are refused by name."""
+    """Plain members merge, lists with merge keys merge item by item, directives are followed."""
     await lab.call("POST", CONFIG_MAPS, config_map(colour="blue", size="big"))
     path, kind = f"{CONFIG_MAPS}/settings", "strategic-merge-patch+json"
     reply = await lab.patch(path, {"data": {"colour": None, "shape": "round"}}, kind)
     assert reply.body["data"] == {"size": "big", "shape": "round"}
-    reply = await lab.patch(path, {"metadata": {"finalizers": ["x"]}}, kind)
-    assert (reply.code, reply.message) == (
-        501,
-        "the lab does not model a strategic merge patch of the list metadata.finalizers",
-    )
-    reply = await lab.patch(path, {"data": {"$patch": "replace"}}, kind)
-    assert "the directive data.$patch of a strategic merge patch" in reply.message
+    for finalizer in ("example.com/a", "example.com/b"):
+        reply = await lab.patch(path, {"metadata": {"finalizers": [finalizer]}}, kind)
+    assert reply.body["metadata"]["finalizers"] == ["example.com/a", "example.com/b"]
+    taken = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/a"]}}
+    reply = await lab.patch(path, taken, kind)
+    assert reply.body["metadata"]["finalizers"] == ["example.com/b"]
+    reply = await lab.patch(path, {"data": {"$patch": "replace", "only": "this"}}, kind)
+    assert reply.body["data"] == {"only": "this"}
 
 
-async def test_server_side_apply_is_refused_by_name(lab: InProcessLab) -> None:
-    """An apply patch is a 501 that names its type."""
-    reply = await lab.patch(f"{CNP}/open?fieldManager=x&force=true", policy(), "apply-patch+yaml")
-    assert (reply.code, reply.body["reason"]) == (501, "NotImplemented")
-    assert reply.message == (
-        "the lab does not model server-side apply (application/apply-patch+yaml)"
-    )
+@pytest.mark.parametrize(
+    ("patch", "result"),
+    [
+        ([{"name": "b", "x": 2}], [{"name": "a", "x": 1}, {"name": "b", "x": 2}]),
+        ([{"name": "a", "y": 2}], [{"name": "a", "x": 1, "y": 2}]),
+        ([{"name": "a", "x": None}], [{"name": "a"}]),
+        ([{"name": "a", "$patch": "delete"}], []),
+        ([{"$patch": "replace"}, {"name": "c"}], [{"name": "c"}]),
+    ],
+)
+def test_strategic_merge_of_a_keyed_list(patch: Any, result: Any) -> None:
+    """Items are told apart by their key; a directive deletes one, or replaces the whole list."""
+    before = {"secrets": [{"name": "a", "x": 1}]}
+    assert apply_patch(before, {"secrets": patch}, STRATEGIC_PATCH) == {"secrets": result}
+
+
+def test_strategic_merge_puts_items_in_order() -> None:
+    """$setElementOrder orders a list, $retainKeys drops the members that it does not name."""
+    patch: Any = {
+        "$setElementOrder/secrets": [{"name": "b"}, {"name": "a"}],
+        "secrets": [{"name": "b"}],
+    }
+    before = {"secrets": [{"name": "a"}], "data": {"a": "1", "b": "2"}}
+    after = apply_patch(before, patch, STRATEGIC_PATCH)
+    assert after["secrets"] == [{"name": "b"}, {"name": "a"}]
+    patch = {"data": {"$retainKeys": ["b"], "b": "3"}}
+    assert apply_patch(before, patch, STRATEGIC_PATCH)["data"] == {"b": "3"}
 
 
 async def test_force_belongs_to_apply(lab: InProcessLab) -> None:

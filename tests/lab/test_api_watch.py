@@ -154,10 +154,71 @@ def test_the_history_forgets() -> None:
     assert [entry.revision for entry in missed] == [1003, 1004, 1005]
 
 
-@pytest.mark.parametrize("parameter", ["sendInitialEvents=true", "resourceVersionMatch=Exact"])
-async def test_streaming_and_exact_lists_are_refused_by_name(
-    lab: InProcessLab, parameter: str
+async def test_a_streaming_list(lab: InProcessLab) -> None:
+    """With sendInitialEvents what there is comes first, then a bookmark that says it is all."""
+    await lab.call("POST", CONFIG_MAPS, config_map("one"))
+    query = {
+        "resourceVersionMatch": "NotOlderThan",
+        "sendInitialEvents": "true",
+        "allowWatchBookmarks": "true",
+    }
+    async with watch(lab, CONFIG_MAPS, **query) as stream:
+        assert await stream.names(1) == [("ADDED", "one")]
+        event = await stream.next()
+        assert event
+        assert event["type"] == "BOOKMARK"
+        assert event["object"]["metadata"]["resourceVersion"] == str(lab.store.revision)
+        assert event["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+        await lab.call("POST", CONFIG_MAPS, config_map("two"))
+        assert await stream.names(1) == [("ADDED", "two")]
+    async with watch(lab, CONFIG_MAPS, **{**query, "sendInitialEvents": "false"}) as stream:
+        await lab.call("POST", CONFIG_MAPS, config_map("three"))
+        assert await stream.names(1) == [("ADDED", "three")]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "watch=true&sendInitialEvents=true",
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ),
+        (
+            "watch=true&resourceVersionMatch=NotOlderThan",
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ),
+        ("sendInitialEvents=true", "sendInitialEvents is forbidden for list"),
+        (
+            "resourceVersionMatch=Exact",
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ),
+        (
+            "resourceVersionMatch=Newest&resourceVersion=5",
+            '"Newest": supported values: "Exact", "NotOlderThan", ""',
+        ),
+    ],
+)
+async def test_parameters_that_do_not_go_together(
+    lab: InProcessLab, query: str, message: str
 ) -> None:
-    """What a newer server can and the lab cannot is a 501 with the parameter in it."""
-    reply = await lab.call("GET", f"{CONFIG_MAPS}?watch=true&{parameter}")
-    assert (reply.code, parameter in reply.message) == (501, True)
+    """Combinations that a server refuses are a 422 about the ListOptions."""
+    reply = await lab.call("GET", f"{CONFIG_MAPS}?{query}")
+    assert (reply.code, reply.body["details"]["kind"]) == (422, "ListOptions")
+    assert message in reply.message
+
+
+async def test_a_list_as_it_was(lab: InProcessLab) -> None:
+    """A list at an exact version shows what there was then; a forgotten version is a 410."""
+    await lab.call("POST", CONFIG_MAPS, config_map("one", a="1"))
+    then = lab.store.revision
+    await lab.patch(f"{CONFIG_MAPS}/one", {"data": {"a": "2"}})
+    await lab.call("POST", CONFIG_MAPS, config_map("two"))
+    await lab.call("DELETE", f"{CONFIG_MAPS}/one")
+    exact = f"{CONFIG_MAPS}?resourceVersionMatch=Exact&resourceVersion="
+    reply = await lab.call("GET", f"{exact}{then}")
+    assert reply.body["metadata"]["resourceVersion"] == str(then)
+    assert [(item["metadata"]["name"], item["data"]) for item in reply.body["items"]] == [
+        ("one", {"a": "1"})
+    ]
+    reply = await lab.call("GET", f"{exact}5")
+    assert (reply.code, reply.body["reason"]) == (410, "Expired")

@@ -77,7 +77,7 @@ async def test_refused_dns_is_counted_as_captured():
     assert value("hubble_dns_queries_total", rcode="Policy denied", qtypes="A") == 2
     assert value("hubble_dns_responses_total") == 0
     # The proxy answered: nothing went on to the DNS pods.
-    assert value("hubble_flows_processed_total", type="Trace") == 0
+    assert value("hubble_flows_processed_total", type="Trace", subtype="to-endpoint") == 0
 
 
 async def test_a_resolver_that_still_waits_is_helped_by_a_policy_that_opens():
@@ -125,7 +125,7 @@ async def test_a_lookup_without_a_dns_rule_teaches_nothing():
 async def test_names_of_services_follow_the_store():
     """A deleted service is no such name."""
     bench = Bench()
-    addresses = bench.net.directory.addresses
+    addresses = bench.net.zone.addresses
     assert addresses("rabbitmq.pets.svc.cluster.local.") == ("10.0.154.203",)
     bench.store.delete("Service", "pets", "rabbitmq")
     assert addresses("rabbitmq.pets.svc.cluster.local") is None

@@ -9,6 +9,7 @@ from prometheus_api_client import PrometheusConnect
 
 from acns_chaos.lab.net.metrics import Metrics
 from acns_chaos.lab.net.prometheus import Prometheus
+from acns_chaos.lab.net.scraper import Scraper
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ async def served():
     await bench.clock.advance(60)
     await bench.apply("allow-store-front-traffic", ingress=NOBODY)
     await bench.clock.advance(10)
+    bench.net.scraper.scrape()
     yield bench, url
     await bench.net.traffic.stop()
     await prometheus.stop()
@@ -106,7 +108,7 @@ async def test_a_range_selector_gives_the_raw_samples(served):
     _, body = await get(f"{url}/api/v1/query", query='up{job="networkobservability-cilium"}[5s]')
     assert body["data"]["resultType"] == "matrix"
     (series,) = body["data"]["result"]
-    assert len(series["values"]) == 10
+    assert len(series["values"]) == 11
 
 
 async def test_series_labels_and_values_can_be_listed(served):
@@ -122,13 +124,20 @@ async def test_series_labels_and_values_can_be_listed(served):
     assert {target["health"] for target in body["data"]["activeTargets"]} == {"up"}
 
 
+async def test_a_path_that_is_not_modelled_says_so(served):
+    """501 with its name."""
+    _, url = served
+    status, body = await get(f"{url}/api/v1/status/tsdb")
+    assert (status, body["error"]) == (501, "/api/v1/status/tsdb is not modelled by the lab")
+
+
 @pytest.mark.parametrize(
     ("path", "params", "status", "kind", "says"),
     [
         ("query", {"query": "sum("}, 400, "bad_data", 'invalid parameter "query": parse error'),
         ("query", {}, 400, "bad_data", "no expression found in input"),
         ("query", {"query": "up", "time": "noon"}, 400, "bad_data", 'cannot parse "noon"'),
-        ("query", {"query": "topk(1, up)"}, 422, "execution", "is not modelled by the lab"),
+        ("query", {"query": "up atan2 up"}, 422, "execution", "is not modelled by the lab"),
         ("series", {}, 400, "bad_data", "no match[] parameter provided"),
         (
             "query_range", {"query": "up", "start": "10", "end": "5", "step": "1"},
@@ -166,7 +175,8 @@ async def test_times_can_be_written_as_rfc_3339(served):
 
 async def test_it_says_that_it_is_ready():
     """On the two paths that orchestrators ask."""
-    prometheus = Prometheus(Metrics(), lambda: "node", JumpingClock())
+    clock = JumpingClock()
+    prometheus = Prometheus(Scraper(Metrics(), clock, 0.5), clock)
     url = await prometheus.start()
     async with aiohttp.ClientSession() as session:
         for path in ("/-/ready", "/-/healthy"):

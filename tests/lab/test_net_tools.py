@@ -1,11 +1,14 @@
 """`kubectl exec` tools: busybox's words, streams, exit codes and waits."""
 
 import asyncio
+import dataclasses
+import json
 
 import pytest
 from net_support import NOBODY, Bench
 
 from acns_chaos.lab.net.commands import NotModelled, parse_shell
+from acns_chaos.lab.world import Outside, load_world
 
 
 async def test_wget_follows_the_redirects_of_the_workshop_page():
@@ -62,6 +65,62 @@ async def test_quiet_wget_prints_the_page_or_nothing():
     assert ran.err == "wget: server returned error: HTTP/1.1 404 Not Found\n"
 
 
+async def test_wget_prints_a_page_and_its_progress():
+    """-O - alone writes around the page on standard error, as busybox 1.35 does."""
+    bench = Bench()
+    bench.store.delete("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
+    await bench.clock.advance(0.05)
+    ran = await bench.sh("rabbitmq", "wget -O - http://store-front/health")
+    assert (ran.code, ran.out) == (0, '{"status": "ok", "version": "2.2.0"}')
+    assert ran.err == (
+        "Connecting to store-front (10.0.112.41:80)\nwriting to stdout\n"
+        "-                    100% |********************************|    36  0:00:00 ETA\n"
+        "written to stdout\n"
+    )
+
+
+async def test_wget_reaches_the_backends_through_the_storefront():
+    """The storefront's own hops count: a silent backend makes wget's time-out or a 504."""
+    bench = Bench()
+    bench.store.delete("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
+    await bench.clock.advance(0.05)
+    url = "http://store-front/api/products"
+    ran = await bench.sh("rabbitmq", f"wget -q -O- {url}")
+    assert (ran.code, len(json.loads(ran.out))) == (0, 5)
+    await bench.apply("allow-product-service-traffic", ingress=NOBODY)
+    ran = await bench.sh("rabbitmq", f"wget -q -T 5 --spider {url}")
+    assert (ran.code, ran.err, ran.seconds) == (1, "wget: download timed out\n", 5.0)
+    ran = await bench.sh("rabbitmq", f"wget -q --spider {url}")
+    assert ran.err == "wget: server returned error: HTTP/1.1 504 Gateway Timeout\n"
+    assert ran.seconds == 60.0
+
+
+async def test_wget_is_refused_by_a_service_without_pods():
+    """At once, in busybox's words."""
+    bench = Bench()
+    bench.store.delete("Pod", "pets", bench.pod("store-front"))
+    ran = await bench.sh("rabbitmq", "wget --spider http://store-front")
+    assert (ran.code, ran.seconds) == (1, 0.0)
+    assert ran.err == (
+        "Connecting to store-front (10.0.112.41:80)\n"
+        "wget: can't connect to remote host (10.0.112.41): Connection refused\n"
+    )
+
+
+async def test_wget_gives_up_on_a_ring_of_redirects():
+    """After 16 requests; a location without a host is asked for unannounced."""
+    world = load_world("pets")
+    ring = Outside("ring.example.org", ("198.51.100.99",), frozenset({80}), {"/": "/a", "/a": "/"})
+    bench = Bench(dataclasses.replace(world, outside={ring.name: ring}))
+    ran = await bench.sh("rabbitmq", "wget --spider ring.example.org")
+    assert (ran.code, ran.err) == (
+        1,
+        "Connecting to ring.example.org (198.51.100.99:80)\nwget: too many redirections\n",
+    )
+    opened = bench.net.metrics.value("hubble_tcp_flags_total", flag="SYN", source="pets/rabbitmq-0")
+    assert opened == 16
+
+
 @pytest.mark.parametrize("flags", ["-zv -w2", "-z -v -w 2", "-w2 -zv", "-zvw2", "-vz -w 2"])
 async def test_nc_takes_its_flags_in_any_order(flags):
     """All spellings mean the same: silence until the time-out, exit code 1."""
@@ -105,6 +164,35 @@ async def test_nslookup_shows_server_and_address():
     )
 
 
+async def test_nslookup_tells_where_an_answer_comes_from():
+    """The cluster's DNS is authoritative for its own names only; both questions are answered."""
+    bench = Bench()
+    header = "Server:\t\t10.0.0.10\nAddress:\t10.0.0.10:53\n\n"
+    ran = await bench.exec("rabbitmq", "nslookup", "www.bing.com")
+    foreign = "Non-authoritative answer:\n"
+    found = "Name:\twww.bing.com\nAddress: 13.107.21.237\n"
+    assert (ran.code, ran.out) == (0, f"{header}{foreign}{found}\n{foreign}\n")
+    name = "store-front.pets.svc.cluster.local"
+    ran = await bench.exec("rabbitmq", "nslookup", name)
+    assert ran.out == f"{header}Name:\t{name}\nAddress: 10.0.112.41\n\n\n"
+    ran = await bench.exec("rabbitmq", "nslookup", "pets.svc.cluster.local")
+    assert (ran.code, ran.out) == (0, f"{header}\n\n")
+
+
+async def test_nslookup_asks_the_server_that_is_named():
+    """The cluster's own by address, one outside that stays silent, one whose name is unknown."""
+    bench = Bench()
+    bench.store.delete("CiliumNetworkPolicy", "pets", "allow-order-service-traffic")
+    await bench.clock.advance(0.05)
+    ran = await bench.exec("order-service", "nslookup", "rabbitmq", "10.0.0.10")
+    assert (ran.code, ran.out.splitlines()[0]) == (0, "Server:\t\t10.0.0.10")
+    ran = await bench.exec("order-service", "nslookup", "rabbitmq", "8.8.8.8")
+    assert (ran.code, ran.seconds) == (1, 5.0)
+    assert ran.out == ";; connection timed out; no servers could be reached\n\n"
+    ran = await bench.exec("order-service", "nslookup", "rabbitmq", "dns.example.org")
+    assert (ran.code, ran.err) == (1, "nslookup: bad address 'dns.example.org'\n")
+
+
 async def test_nslookup_sees_a_refusal_at_once():
     """Unlike musl it takes REFUSED for an answer."""
     ran = await Bench().exec("order-service", "nslookup", "www.bing.com")
@@ -129,12 +217,62 @@ async def test_resolv_conf_tells_the_search_list():
     )
 
 
+async def test_the_files_of_a_kubelet_can_be_read():
+    """Hosts, host name and namespace; a file that is not there is an error of busybox."""
+    bench = Bench()
+    name = bench.pod("store-front")
+    ip = bench.net.directory.pod("pets", name).ip
+    ran = await bench.sh("store-front", "cat /etc/hosts /etc/hostname")
+    assert ran.out.startswith("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n")
+    assert ran.out.endswith(f"{ip}\t{name}\n{name}\n")
+    account = "/var/run/secrets/kubernetes.io/serviceaccount"
+    ran = await bench.sh("store-front", f"cat {account}/namespace /nope")
+    assert (ran.code, ran.out) == (1, "pets")
+    assert ran.err == "cat: can't open '/nope': No such file or directory\n"
+    ran = await bench.sh("product-service", "cat /nope")
+    assert ran.err == "cat: /nope: No such file or directory\n"
+
+
+async def test_a_pod_knows_its_own_name():
+    """Host name, address, and single variables."""
+    bench = Bench()
+    name = bench.pod("store-front")
+    ran = await bench.sh("store-front", "hostname; hostname -i; printenv HOSTNAME NOPE")
+    ip = bench.net.directory.pod("pets", name).ip
+    assert (ran.code, ran.out) == (1, f"{name}\n{ip}\n{name}\n")
+
+
+async def test_id_tells_what_the_pod_spec_says():
+    """Without a user in the spec, the image decides, and the lab does not know it."""
+    bench = Bench()
+    pod = bench.store.get("Pod", "pets", bench.pod("store-front"))
+    pod["spec"]["securityContext"] = {"runAsUser": 101, "runAsGroup": 101}
+    bench.store.put(pod)
+    ran = await bench.exec("store-front", "id")
+    assert (ran.code, ran.out) == (0, "uid=101 gid=101 groups=101\n")
+
+
+async def test_localhost_needs_neither_dns_nor_policy():
+    """What a pod sends to itself never leaves it."""
+    bench = Bench("pets-workshop")
+    ran = await bench.sh("order-service", "nc -zv -w2 localhost 3000; nc -zv 127.0.0.1 9")
+    assert ran.err == (
+        "localhost (127.0.0.1:3000) open\nnc: 127.0.0.1 (127.0.0.1:9): Connection refused\n"
+    )
+    assert bench.drops() == 0
+    ran = await bench.sh("order-service", "wget -q -O- http://localhost:3000/health")
+    assert ran.out == '{"status": "ok", "version": "2.2.0"}'
+
+
 async def test_env_shows_the_containers_variables():
     """What the pod's spec sets, and where the API is."""
     ran = await Bench().exec("order-service", "env")
     lines = ran.out.splitlines()
     assert "ORDER_QUEUE_HOSTNAME=rabbitmq" in lines
     assert "KUBERNETES_SERVICE_HOST=10.0.0.1" in lines
+    assert "KUBERNETES_PORT_443_TCP=tcp://10.0.0.1:443" in lines
+    assert "STORE_FRONT_SERVICE_PORT=80" in lines
+    assert not any(line.startswith("KUBE_DNS_") for line in lines)
 
 
 async def test_a_tool_missing_in_the_image_is_not_found():
@@ -162,8 +300,10 @@ async def test_an_image_without_any_tool_has_no_shell():
     [
         "ls /", "nc rabbitmq 5672", "wget http://rabbitmq", "wget --spider --post-data=x http://a",
         "wget -T 1.5 --spider http://a", "echo $HOME", "true | true", "true > /tmp/x", "true &",
-        "if true; then true; fi", "A=1 true", "cat /etc/hosts", "echo 'open", "true &&", "&& true",
-        "nslookup a b", "sleep -1", "env x", "echo -e x", "echo `true`", 'echo "$HOME"',
+        "if true; then true; fi", "A=1 true", "cat /etc/passwd", "echo 'open", "true &&", "&& true",
+        "nslookup a b c", "nslookup 10.0.0.1", "nc -zv rabbitmq 1-9", "id", "ps", "ip a",
+        "cat /var/run/secrets/kubernetes.io/serviceaccount/token", "wget -O- https://a:x",
+        "sleep -1", "env x", "echo -e x", "echo `true`", 'echo "$HOME"',
     ],
 )  # fmt: skip
 async def test_what_is_not_modelled_is_refused_in_one_line(command):
@@ -175,10 +315,10 @@ async def test_what_is_not_modelled_is_refused_in_one_line(command):
     assert ran.err.count("\n") == 1
 
 
-async def test_a_shell_without_a_command_is_refused():
-    """An interactive shell is not there."""
+async def test_a_shell_without_input_ends_at_once():
+    """As `kubectl exec POD -- sh` without -i does."""
     ran = await Bench().exec("order-service", "sh")
-    assert ran.code == 2
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -199,6 +339,57 @@ async def test_simple_commands_can_be_joined(command, code, out):
     """`&&`, `||`, `;` and quotes work as in a shell."""
     ran = await Bench().sh("order-service", command)
     assert (ran.code, ran.out) == (code, out)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "out"),
+    [
+        ("echo a; exit 3; echo b", 3, "a\n"),
+        ("false; exit", 1, ""),
+        ("false || exit 300", 44, ""),
+        ("sh -c 'exit 5' || echo caught", 0, "caught\n"),
+        ("exit foo", 2, ""),
+    ],
+)
+async def test_exit_ends_a_shell(command, code, out):
+    """With its own code, or that of the last command; only the innermost shell ends."""
+    ran = await Bench().sh("order-service", command)
+    assert (ran.code, ran.out) == (code, out)
+
+
+async def test_a_shell_runs_its_input_line_by_line():
+    """A script on standard input: comments, an open quote over two lines, and the last code."""
+    bench = Bench()
+    request = bench.start("order-service", "sh")
+    request.stdin = asyncio.StreamReader()
+    request.stdin.feed_data(b"# a script\n\necho a\n")
+    request.stdin.feed_data(b"echo 'b\nc'\nfalse ||\necho d\nnc -zv -w2 10.0.96.101 3002\n")
+    request.stdin.feed_eof()
+    code, seconds = await bench.clock.run(bench.net.exec(request))
+    assert (code, bytes(request.output)) == (1, b"a\nb\nc\nd\n")
+    assert round(seconds, 1) == 2.0
+
+
+async def test_a_script_that_breaks_off_is_refused():
+    """An open quote at the end of the input."""
+    bench = Bench()
+    request = bench.start("order-service", "sh")
+    request.stdin = asyncio.StreamReader()
+    request.stdin.feed_data(b"echo 'b")
+    request.stdin.feed_eof()
+    code, _ = await bench.clock.run(bench.net.exec(request))
+    assert (code, bytes(request.output)) == (2, b"")
+
+
+async def test_cat_repeats_its_input():
+    """Whatever bytes come."""
+    bench = Bench()
+    request = bench.start("order-service", "cat")
+    request.stdin = asyncio.StreamReader()
+    request.stdin.feed_data(b"\xff\x00bytes")
+    request.stdin.feed_eof()
+    code, _ = await bench.clock.run(bench.net.exec(request))
+    assert (code, bytes(request.output)) == (0, b"\xff\x00bytes")
 
 
 def test_words_are_split_as_a_shell_splits_them():

@@ -16,9 +16,10 @@ def policies(world):
     return {o["metadata"]["name"]: o for o in world.objects if o["kind"] == "CiliumNetworkPolicy"}
 
 
-def test_two_worlds_come_with_the_lab():
-    """The lab offers pets and pets-workshop, and hides the files they share."""
-    assert world_names() == ["pets", "pets-workshop"]
+def test_worlds_come_with_the_lab():
+    """The lab offers its worlds by name, and hides the files they share."""
+    assert {"pets", "pets-workshop", "pets-allinone"} <= set(world_names())
+    assert not {"cluster", "shop"} & set(world_names())
 
 
 @pytest.mark.parametrize("name", ["pets", "pets-workshop"])
@@ -92,7 +93,8 @@ def test_an_unknown_world_is_refused_in_one_sentence():
     with pytest.raises(WorldError) as caught:
         load_world("zoo")
     assert str(caught.value) == (
-        'There is no world "zoo": name one of pets, pets-workshop, or a YAML file.'
+        f'There is no world "zoo": name one of {", ".join(world_names())}, generated:N, or a YAML '
+        "file."
     )
 
 

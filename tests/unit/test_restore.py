@@ -99,6 +99,23 @@ def test_what_somebody_else_wrote_is_not_overwritten() -> None:
     assert "flux" in debt.restored["problem"]
 
 
+def test_who_wrote_it_is_never_ourselves() -> None:
+    """In the same second as our fault and the operator's status, the other writer is named."""
+    api = FakeApi()
+    run = run_on(api)
+    break_it(run)
+    api.edit(ingress=[{"fromEntities": ["all"]}])
+    time = "2026-01-01T00:00:00Z"
+    api.objects[STOREFRONT]["metadata"]["managedFields"] = [
+        {"manager": "acns-chaos", "time": time},
+        {"manager": "kubectl-edit", "time": time},
+        {"manager": "cilium-operator-generic", "subresource": "status", "time": time},
+    ]
+
+    with pytest.raises(RestoreFailed, match=r"\(kubectl-edit wrote it\)"):
+        restore_all(run, timeout=0)
+
+
 def test_force_overwrites_what_somebody_else_wrote() -> None:
     """The person decides."""
     api = FakeApi()

@@ -4,16 +4,19 @@ Clients' objects come here from ``writes``, those of the world through ``load``;
 preconditions are not looked at.
 """
 
+from typing import Any
+
 from acns_chaos.lab.api import failures
 from acns_chaos.lab.api.builtin import CHECK, FILL
 from acns_chaos.lab.api.decode import decode
 from acns_chaos.lab.api.discovery import custom_resource_definitions
 from acns_chaos.lab.api.failures import Json, Problem
 from acns_chaos.lab.api.objects import clone, validate_metadata
+from acns_chaos.lab.api.rbac_kinds import check_change
 from acns_chaos.lab.api.resources import BY_KIND, Resource
 from acns_chaos.lab.api.schema import quoted, validate
 from acns_chaos.lab.api.store import Store
-from acns_chaos.policy.schema import prune
+from acns_chaos.policy.schema import Field, prune
 from acns_chaos.policy.schema_native import METADATA
 
 
@@ -56,13 +59,30 @@ def prepared(resource: Resource, obj: Json) -> Json:
         resource: the kind.
         obj: a decoded object; it is not changed.
     """
-    if resource.schema is None:
-        return clone(obj)
-    pruned: Json = prune({**obj, "metadata": {}}, resource.schema)
-    new = clone({**pruned, "metadata": prune(obj["metadata"], METADATA)})
-    if resource.kind in FILL and new["metadata"].get("name"):
+    pruned: Json = obj
+    if resource.schema is not None:
+        pruned = prune({**obj, "metadata": {}}, resource.schema)
+    metadata = {key: part for key, part in prune(obj["metadata"], METADATA).items() if part != {}}
+    new = clone({**pruned, "metadata": metadata})
+    if resource.schema is not None and not resource.custom:
+        _zero_items(new, resource.schema)
+    if resource.kind in FILL:
         FILL[resource.kind](new)
     return new
+
+
+def _zero_items(value: Any, schema: Field) -> None:
+    """Make of each null in a list what Go makes of it: the zero value of the item's type."""
+    zero = {"object": dict, "array": list, "integer": int, "boolean": bool}
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if (described := schema.values or schema.fields.get(key)) is not None:
+                _zero_items(member, described)
+    elif isinstance(value, list) and schema.items is not None and schema.items.type != "any":
+        for number, item in enumerate(value):
+            if item is None:
+                value[number] = zero.get(schema.items.type, str)()
+            _zero_items(value[number], schema.items)
 
 
 def require_valid(resource: Resource, old: Json | None, new: Json) -> None:
@@ -93,7 +113,12 @@ def require_valid(resource: Resource, old: Json | None, new: Json) -> None:
 
 
 def _immutable(old: Json | None, new: Json) -> list[Problem]:
-    """The finding about a ConfigMap or Secret that says of itself that it does not change."""
+    """What may not change: a binding's role, a Secret's type, and whatever says so of itself."""
+    if old and new["kind"].endswith("Binding"):
+        return check_change(old, new)
+    if old and new["kind"] == "Secret" and old.get("type") != new.get("type"):
+        shown = quoted(new.get("type", ""))
+        return [Problem("type", "Invalid value", f"{shown}: field is immutable")]
     if not old or not old.get("immutable"):
         return []
     why = "field is immutable when `immutable` is set"

@@ -3,125 +3,134 @@
 Every rule about objects is elsewhere; here is only what belongs to the transport.
 """
 
-import hmac
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
-from acns_chaos.lab.api import discovery, failures
-from acns_chaos.lab.api.exec import Exec, exec_in_pod
+from acns_chaos.lab.api import events_view, failures
+from acns_chaos.lab.api.about import about
+from acns_chaos.lab.api.auth_attributes import Attributes, User
+from acns_chaos.lab.api.auth_reviews import Reviews
+from acns_chaos.lab.api.auth_start import started
+from acns_chaos.lab.api.bodies import parse
+from acns_chaos.lab.api.exec import Exec
 from acns_chaos.lab.api.failures import Failure, Json
-from acns_chaos.lab.api.options import DeleteOptions, ListOptions, WriteOptions, read_query
+from acns_chaos.lab.api.log import Logs
+from acns_chaos.lab.api.options import (
+    DeleteOptions,
+    ListOptions,
+    WriteOptions,
+    is_version,
+    read_query,
+)
+from acns_chaos.lab.api.patches import APPLY_PATCH
+from acns_chaos.lab.api.pods import WAYS_IN, WaysIn
+from acns_chaos.lab.api.rbac_escalation import require_no_escalation
 from acns_chaos.lab.api.reads import Reads, list_of
 from acns_chaos.lab.api.requests import (
     json_response,
     read_delete_body,
+    read_include,
+    read_media,
     read_patch_type,
     read_target,
     read_verb,
-    require_json,
     wants_table,
 )
-from acns_chaos.lab.api.resources import (
-    group_versions,
-)
 from acns_chaos.lab.api.store import Store
+from acns_chaos.lab.api.streams.ports import Ports
 from acns_chaos.lab.api.table import as_table
 from acns_chaos.lab.api.writes import Answer, Target, Writes
 
 _LARGEST_BODY = 3 * 1024 * 1024
-_HEALTH = frozenset({"/healthz", "/livez", "/readyz"})
+SHAPE_WATCH = "acns-chaos.shape-watch"
 
 
 class Api:
     """One API server over one store."""
 
-    def __init__(self, store: Store, token: str, run: Exec, git_version: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        token: str,
+        run: Exec,
+        git_version: str,
+        authority: bytes = b"",
+        *,
+        ports: Ports | None = None,
+        logs: Logs | None = None,
+    ) -> None:
         """Serve a store.
 
         Args:
             store: the objects.
-            token: the bearer token that every request must carry.
+            token: the bearer token of the administrator.
             run: executes commands in pods.
             git_version: what /version says.
+            authority: the certificate that vouches for the server, PEM; accounts get it.
+            ports: what listens in pods, for port-forward.
+            logs: what containers write.
         """
         self._store = store
+        self._auth = started(store, token, authority)
+        self._reviews = Reviews(store, self._auth)
         self._reads = Reads(store)
         self._writes = Writes(store)
-        self._token = token
-        self._run = run
+        self._ways_in = WaysIn(run, ports, logs)
         self._git_version = git_version
 
-    def application(self) -> web.Application:
-        """The aiohttp application; run it with ``handler_cancellation``."""
-        app = web.Application(client_max_size=_LARGEST_BODY)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+    def application(self, middlewares: Sequence[Middleware] = ()) -> web.Application:
+        """The aiohttp application; run it with ``handler_cancellation``.
+
+        Args:
+            middlewares: what stands before the API; it may leave under ``SHAPE_WATCH`` of a
+                request what turns the events of a watch into those that are sent.
+        """
+        app = web.Application(client_max_size=_LARGEST_BODY, middlewares=middlewares)
+        # Every path, also one with a line feed in it, which a dot would not match.
+        app.router.add_route("*", "/{path:(?s:.*)}", self._answer)
         app.on_shutdown.append(self._on_shutdown)
         return app
 
     async def _on_shutdown(self, _: web.Application) -> None:
         self._reads.close()
+        self._ways_in.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         """Every request comes through here."""
+        response = await self._respond(request)
+        if "Upgrade" in request.headers and not response.prepared:
+            # aiohttp would read the next request of the connection as something else.
+            response.force_close()
+        return response
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        """The answer, or the Status that says why there is none."""
         try:
-            given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-            if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
-                raise failures.unauthorized()
-            if request.path in _HEALTH:
-                read_query(request.query.items(), frozenset(), request.path)
-                return web.Response(text="ok")
-            about = self._about(request)
-            if about is not None:
-                return json_response(about)
-            return await self._resource(request, read_target(request.path))
+            user = self._auth.admit(
+                request.method, request.path, request.query_string, request.headers.items()
+            )
+            described = about(request, self._git_version)
+            if described is not None:
+                return described
+            return await self._resource(request, read_target(request.path), user)
         except Failure as failure:
             return json_response(failure.status, failure.code)
         except web.HTTPRequestEntityTooLarge:
             message = f"Request entity too large: limit is {_LARGEST_BODY}"
             return json_response(Failure(413, "RequestEntityTooLarge", message, {}).status, 413)
 
-    def _about(self, request: web.Request) -> Json | None:
-        """The documents about the server itself; None for every other path."""
-        path = request.path.strip("/").split("/")
-        found: Json | None = None
-        if path == ["version"]:
-            found = discovery.version(self._git_version)
-        elif path == ["api"]:
-            found = discovery.core_versions(request.host)
-        elif path == ["apis"]:
-            found = discovery.groups()
-        elif path == ["openapi", "v3"]:
-            found = discovery.openapi_index()
-        elif path[:2] == ["openapi", "v2"]:
-            raise failures.not_modelled("the OpenAPI v2 document")
-        else:
-            openapi = path[:2] == ["openapi", "v3"]
-            match path[2:] if openapi else path:
-                case ["api", "v1" as version]:
-                    group = ""
-                case ["apis", group, version] if (group, version) in group_versions():
-                    pass
-                case ["apis", group] if not openapi and group in discovery.group_names():
-                    version = ""
-                case _:
-                    return None
-            if not version:
-                found = discovery.group_object(group)
-            else:
-                describe = discovery.openapi_document if openapi else discovery.resources
-                found = describe(group, version)
-        if request.method != "GET":
-            raise failures.not_allowed()
-        return found
-
-    async def _resource(self, request: web.Request, target: Target) -> web.StreamResponse:
+    async def _resource(
+        self, request: web.Request, target: Target, user: User
+    ) -> web.StreamResponse:
         """Verbs on objects and collections."""
         resource = target.resource
-        if target.subresource == "exec":
-            if request.method not in {"GET", "POST"}:
-                raise failures.not_allowed()
-            return await exec_in_pod(request, self._pod(target), self._run)
+        if target.subresource in WAYS_IN:
+            return await self._ways_in.answer(request, target.subresource, self._pod(target))
         verb = read_verb(request.method, target)
         if verb not in resource.verbs:
             raise failures.not_modelled(f"{verb} of {resource.qualified}")
@@ -132,11 +141,12 @@ class Api:
         if verb == "deletecollection":
             answer = self._delete_collection(request, target, body)
         elif verb == "delete":
-            options = DeleteOptions.read(request.query.items(), read_delete_body(body))
+            options = DeleteOptions.read(request.query.items(), read_delete_body(request, body))
             answer = self._writes.delete(target, options)
         else:
-            answer = self._write(request, target, verb, body)
-        return json_response(answer.body, answer.code, answer.warnings)
+            answer = self._write(request, target, verb, body, user)
+        shown = events_view.shown(answer.body) if resource.view else answer.body
+        return json_response(shown, answer.code, answer.warnings)
 
     def _pod(self, target: Target) -> Json:
         pod = self._store.find("Pod", target.namespace, target.name)
@@ -144,26 +154,41 @@ class Api:
             raise target.not_found()
         return pod
 
-    def _write(self, request: web.Request, target: Target, verb: str, body: bytes) -> Answer:
-        content_type = ""
-        if verb == "patch":
-            content_type = read_patch_type(request, target.resource)
-        else:
-            require_json(request, target.resource)
+    def _write(
+        self, request: web.Request, target: Target, verb: str, body: bytes, user: User
+    ) -> Answer:
+        patch = read_patch_type(request, target.resource) if verb == "patch" else ""
+        media = "" if patch else read_media(request, target.resource)
         agent = request.headers.get("User-Agent", "")
-        options = WriteOptions.read(request.query.items(), verb, agent)
-        if verb == "patch":
-            return self._writes.patch(target, body, content_type, options)
+        applies = patch == APPLY_PATCH
+        options = WriteOptions.read(request.query.items(), verb, agent, applies=applies)
+        options = replace(options, admit=partial(require_no_escalation, self._auth.rbac, user))
+        if self._reviews.answers(target):
+            sent = parse(body, media)
+            return self._reviews.answer(target, sent.value, options.validation, user)
+        if verb == "update" or applies:
+            self._require_creation(target, verb, user)
+        if patch:
+            return self._writes.patch(target, body, patch, options)
         if verb == "create":
-            return self._writes.create(target, body, options)
-        return self._writes.update(target, body, options)
+            return self._writes.create(target, body, options, media)
+        return self._writes.update(target, body, options, media)
+
+    def _require_creation(self, target: Target, verb: str, user: User) -> None:
+        """Demand the verb create as well of a write that is to make its object."""
+        resource = target.resource
+        creates = not target.subresource and (verb == "patch" or resource.create_on_update)
+        if creates and self._store.find(resource.kind, target.namespace, target.name) is None:
+            where = target.namespace or ""
+            what = resource.group, resource.plural, "", where, target.name
+            self._auth.rbac.require(Attributes(user, "create", "", *what))
 
     def _delete_collection(self, request: web.Request, target: Target, body: bytes) -> Answer:
         selectors = {"labelSelector", "fieldSelector"}
         query = list(request.query.items())
         chosen = ListOptions.read((name, value) for name, value in query if name in selectors)
         rest = [(name, value) for name, value in query if name not in selectors]
-        options = DeleteOptions.read(rest, read_delete_body(body))
+        options = DeleteOptions.read(rest, read_delete_body(request, body))
         objects = self._reads.matching(target, chosen)
         removed = self._writes.delete_all(target, objects, options)
         metadata = {"resourceVersion": str(self._store.revision)}
@@ -172,33 +197,48 @@ class Api:
     async def _read(
         self, request: web.Request, target: Target, verb: str, table: bool
     ) -> web.StreamResponse:
+        include = read_include(request) if table else ""
         if verb == "get":
-            found = read_query(request.query.items(), frozenset({"resourceVersion"}), verb)
+            known = frozenset({"resourceVersion", "includeObject"})
+            found = read_query(request.query.items(), known, verb)
             version = found.get("resourceVersion") or "0"
-            if version.isdigit() and int(version) > self._store.revision:
+            if is_version(version) and int(version) > self._store.revision:
                 raise failures.too_large_version(int(version), self._store.revision)
             obj = self._reads.get(target)
-            return json_response(as_table(target.resource, [obj], {}) if table else obj)
+            if table:
+                about_it = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+                obj = as_table(target.resource, [obj], about_it, include=include)
+            return json_response(events_view.shown(obj) if target.resource.view else obj)
         options = ListOptions.read(request.query.items())
         if options.watch:
-            return await self._watch(request, target, options, table)
+            return await self._watch(request, target, options, include)
         listed = self._reads.list(target, options)
         if table:
-            return json_response(as_table(target.resource, listed["items"], listed["metadata"]))
-        return json_response(listed)
+            items, metadata = listed["items"], listed["metadata"]
+            listed = as_table(target.resource, items, metadata, include=include)
+        return json_response(events_view.shown(listed) if target.resource.view else listed)
 
     async def _watch(
-        self, request: web.Request, target: Target, options: ListOptions, table: bool
+        self, request: web.Request, target: Target, options: ListOptions, include: str
     ) -> web.StreamResponse:
         events = self._reads.watch(target, options)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
+        if (shape := request.get(SHAPE_WATCH)) is not None:
+            events = shape(events)
+        headings = True
         try:
             async for event in events:
                 obj = event["object"]
-                if table and event["type"] not in {"ERROR", "BOOKMARK"}:
-                    obj = as_table(target.resource, [obj], {})
+                if include and event["type"] not in {"ERROR", "BOOKMARK"}:
+                    version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+                    obj = as_table(
+                        target.resource, [obj], version, include=include, headings=headings
+                    )
+                    headings = False
+                elif target.resource.view:
+                    obj = events_view.to_view(obj)
                 line = json.dumps({"type": event["type"], "object": obj})
                 await response.write(line.encode() + b"\n")
         except ConnectionResetError:

@@ -9,6 +9,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 
+from acns_chaos.lab.api import rbac_kinds
 from acns_chaos.lab.api.failures import Json, Problem
 from acns_chaos.lab.api.schema import quoted
 from acns_chaos.policy.schema import ANY, BOOLEAN, INTEGER, STRING, STRING_MAP, STRINGS, Field
@@ -55,6 +56,22 @@ EVENT = kind_schema(
     source=Field(fields={"component": STRING, "host": STRING}),
     type=STRING,
 )
+VIEWED_EVENT = kind_schema(
+    action=STRING,
+    deprecatedCount=INTEGER,
+    deprecatedFirstTimestamp=_TIME,
+    deprecatedLastTimestamp=_TIME,
+    deprecatedSource=Field(fields={"component": STRING, "host": STRING}),
+    eventTime=_TIME,
+    note=STRING,
+    reason=STRING,
+    regarding=_REFERENCE,
+    related=_REFERENCE,
+    reportingController=STRING,
+    reportingInstance=STRING,
+    series=Field(fields={"count": INTEGER, "lastObservedTime": _TIME}),
+    type=STRING,
+)
 LEASE = kind_schema(
     spec=Field(
         fields={
@@ -68,9 +85,6 @@ LEASE = kind_schema(
         }
     )
 )
-ACCESS_REVIEW = kind_schema(
-    spec=Field(fields={"nonResourceAttributes": ANY, "resourceAttributes": ANY}), status=ANY
-)
 
 
 def _fill_secret(obj: Json) -> None:
@@ -82,8 +96,8 @@ def _fill_secret(obj: Json) -> None:
 
 
 def _fill_namespace(obj: Json) -> None:
-    labels = obj["metadata"].setdefault("labels", {})
-    labels["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
+    if name := obj["metadata"].get("name"):
+        obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
     obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
     obj.setdefault("status", {}).setdefault("phase", "Active")
 
@@ -98,6 +112,7 @@ FILL: Mapping[str, Callable[[Json], None]] = {
     "Secret": _fill_secret,
     "Namespace": _fill_namespace,
     "NetworkPolicy": _fill_network_policy,
+    **rbac_kinds.FILL,
 }
 """What a server puts into an object of a kind before it validates it."""
 
@@ -123,6 +138,15 @@ def _check_data(obj: Json) -> list[Problem]:
     return problems
 
 
+def _check_secret(obj: Json) -> list[Problem]:
+    problems = _check_data(obj)
+    key = "kubernetes.io/service-account.name"
+    wants_token = obj["type"] == "kubernetes.io/service-account-token"
+    if wants_token and not obj["metadata"].get("annotations", {}).get(key):
+        problems.append(Problem(f"metadata.annotations[{key}]", "Required value"))
+    return problems
+
+
 def _check_lease(obj: Json) -> list[Problem]:
     spec = obj.get("spec", {})
     problems = []
@@ -137,8 +161,9 @@ def _check_lease(obj: Json) -> list[Problem]:
 
 CHECK: Mapping[str, Callable[[Json], list[Problem]]] = {
     "ConfigMap": _check_data,
-    "Secret": _check_data,
+    "Secret": _check_secret,
     "Lease": _check_lease,
+    **rbac_kinds.CHECK,
 }
 """Rules of a kind beyond its schema."""
 
@@ -146,9 +171,9 @@ CHECK: Mapping[str, Callable[[Json], list[Problem]]] = {
 def not_base64(obj: Json) -> str:
     """Why a Secret or a ConfigMap cannot be decoded: a sentence part, "" when it can."""
     section = {"Secret": "data", "ConfigMap": "binaryData"}.get(obj.get("kind", ""), "")
-    for text in obj.get(section, {}).values():
+    for text in (obj.get(section) or {}).values() if section else ():
         try:
-            base64.b64decode(text, validate=True)
+            base64.b64decode(text or "", validate=True)
         except (binascii.Error, ValueError):
             return "illegal base64 data at input byte 0"
     return ""

@@ -1,14 +1,15 @@
-"""From the bytes of a body to an object of a kind: parse, compare with the path, find unknowns.
+"""From the value of a body to an object of a kind: compare with the path, find unknowns.
 
 What a server refuses before it looks at the rules of the kind is here; the rules themselves are
 in ``writes``.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from acns_chaos.lab.api.builtin import not_base64
-from acns_chaos.lab.api.failures import Failure, Json, bad_request, not_modelled
+from acns_chaos.lab.api.failures import Failure, Json, bad_request
 from acns_chaos.lab.api.resources import Resource
 from acns_chaos.lab.api.schema import quoted
 from acns_chaos.policy.schema import Field, joined, json_type, unknown_fields
@@ -17,34 +18,16 @@ from acns_chaos.policy.schema_native import METADATA
 _GO_TYPES = {"string": "string", "integer": "int32", "boolean": "bool", "array": "[]string"}
 
 
-def parse_json(body: bytes) -> Any:
-    """The JSON value of a body.
-
-    Raises:
-        Failure: 400 when it is not JSON, 501 when an object has a member twice.
-    """
-    try:
-        return json.loads(body, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise bad_request(f"the body of the request is not JSON: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> Json:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise not_modelled(f"the duplicate field {quoted(twice)} in a body")
-    return found
-
-
-def decode(resource: Resource, value: Any, validation: str) -> tuple[Json, list[str]]:
+def decode(
+    resource: Resource, value: Any, validation: str, complaints: Sequence[str] = ()
+) -> tuple[Json, list[str]]:
     """An object of the resource's kind, and what to warn about.
 
     Args:
         resource: the kind that the path names.
         value: the parsed body.
         validation: "Strict", "Warn" or "Ignore".
+        complaints: what strict decoding has found in the text of the body.
 
     Returns:
         the object with kind, apiVersion and metadata present and unknown fields still in it; the
@@ -57,6 +40,14 @@ def decode(resource: Resource, value: Any, validation: str) -> tuple[Json, list[
     if not isinstance(value, dict):
         raise bad_request(f"json: cannot unmarshal {json_type(value)} into an object")
     obj = dict(value)
+    for key in ("apiVersion", "kind"):
+        if obj.get(key) is not None and not isinstance(obj[key], str):
+            raise bad_request(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal "
+                f"{_shown_type(obj[key])} into Go struct field .{key} of type string"
+            )
+        if obj.get(key) is None:
+            obj.pop(key, None)
     if resource.custom and not obj.get("kind"):
         raise bad_request(f"Object 'Kind' is missing in '{json.dumps(value)}'")
     obj.setdefault("kind", resource.kind)
@@ -76,7 +67,10 @@ def decode(resource: Resource, value: Any, validation: str) -> tuple[Json, list[
         unknown = [*unknown_fields({**obj, "metadata": {}}, resource.schema), *unknown]
         if not resource.custom and (why := _wrong_built_in(resource, obj)):
             raise _cannot_handle(resource, why)
-    warnings = [f"unknown field {quoted(joined(path))}" for path in unknown]
+    warnings = [
+        *complaints,
+        *(f"unknown field {quoted(joined(path))}" for path in unknown),
+    ]
     if warnings and validation == "Strict":
         raise _cannot_handle(resource, "strict decoding error: " + ", ".join(warnings))
     return obj, warnings if validation == "Warn" else []
@@ -101,6 +95,12 @@ def _wrong_built_in(resource: Resource, obj: Json) -> str:
     return not_base64(obj)
 
 
+def _shown_type(value: Any) -> str:
+    """The type of a value as Go names it."""
+    found = json_type(value)
+    return {"integer": "number", "boolean": "bool"}.get(found, found)
+
+
 def _wrong_type(value: Any, schema: Field, path: str, struct: str) -> str:
     """What Go's decoder says about the first value of the wrong type, "" when there is none."""
     found = json_type(value)
@@ -108,7 +108,7 @@ def _wrong_type(value: Any, schema: Field, path: str, struct: str) -> str:
         return ""
     wanted = {"int-or-string": (("integer", "string"))}.get(schema.type, (schema.type,))
     if found not in wanted:
-        shown = {"integer": "number", "boolean": "bool"}.get(found, found)
+        shown = _shown_type(value)
         into = _GO_TYPES.get(schema.type, "map[string]string" if schema.values else struct)
         return f"json: cannot unmarshal {shown} into Go struct field {struct}.{path} of type {into}"
     if isinstance(value, dict):

@@ -1,9 +1,9 @@
-"""What a client may ask the server about itself: groups, resources, version, OpenAPI paths.
+"""What a client may ask the server about itself: groups, resources, version, definitions.
 
-All of it follows from the table in ``resources``. The OpenAPI documents hold only what kubectl
-needs to see that the server validates fields; they describe no types.
+All of it follows from the table in ``resources``. The schemas of the kinds are in ``openapi``.
 """
 
+from acns_chaos.lab.api.columns import printer_columns
 from acns_chaos.lab.api.failures import Json
 from acns_chaos.lab.api.objects import now
 from acns_chaos.lab.api.resources import (
@@ -14,6 +14,25 @@ from acns_chaos.lab.api.resources import (
 )
 from acns_chaos.policy.schema import Field
 
+_CONNECT: Json = {"verbs": ["create", "get"]}
+
+
+# The order in which a real server lists the groups, which is that of `kubectl get all`; groups
+# that are not listed here come last.
+_ORDER = (
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "apiextensions.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+)
+
 
 def core_versions(server: str) -> Json:
     """/api."""
@@ -22,8 +41,9 @@ def core_versions(server: str) -> Json:
 
 
 def group_names() -> list[str]:
-    """The groups besides the core one."""
-    return [name for name, _ in group_versions() if name]
+    """The groups besides the core one, in the order of a real server."""
+    names = dict.fromkeys(name for name, _ in group_versions() if name)
+    return sorted(names, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
 
 
 def group_object(name: str) -> Json:
@@ -62,8 +82,16 @@ def resources(group_name: str, version: str) -> Json:
             verbs = ["get", "patch", "update"]
             listed.append({"name": f"{resource.plural}/status", **common, "verbs": verbs})
         if resource.kind == "Pod":
-            exec_entry = {**common, "kind": "PodExecOptions", "verbs": ["create", "get"]}
-            listed.append({"name": "pods/exec", **exec_entry})
+            listed += [
+                {"name": "pods/exec", **common, "kind": "PodExecOptions"} | _CONNECT,
+                {"name": "pods/log", **common, "verbs": ["get"]},
+                {"name": "pods/portforward", **common, "kind": "PodPortForwardOptions"} | _CONNECT,
+            ]
+        if resource.kind == "ServiceAccount":
+            token = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
+            entry = {**common, **token, "verbs": ["create"]}
+            listed.append({"name": "serviceaccounts/token", **entry})
+    listed.sort(key=lambda entry: str(entry["name"]))
     name = f"{group_name}/{version}" if group_name else version
     return {
         "kind": "APIResourceList",
@@ -93,29 +121,57 @@ def version(git_version: str) -> Json:
     }
 
 
-def openapi_index() -> Json:
-    """/openapi/v3: where the document of each group and version is."""
-    names = [
-        f"apis/{group}/{version}" if group else "api/v1" for group, version in group_versions()
-    ]
-    return {"paths": {name: {"serverRelativeURL": f"/openapi/v3/{name}"} for name in names}}
+def aggregated(*, core: bool) -> Json:
+    """All groups with all their resources in one document, as newer clients ask for it.
+
+    Args:
+        core: of /api; otherwise of /apis.
+    """
+    names = [""] if core else group_names()
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": [_aggregated_group(name) for name in names],
+    }
 
 
-def openapi_document(group_name: str, version: str) -> Json:
-    """/openapi/v3/…: the writing verbs with their parameters, by kind."""
-    parameters = [
-        {"name": name, "in": "query", "schema": {"type": "string"}}
-        for name in ("dryRun", "fieldManager", "fieldValidation")
+def _aggregated_group(name: str) -> Json:
+    versions = [
+        {
+            "version": version,
+            "freshness": "Current",
+            "resources": _aggregated_resources(name, version),
+        }
+        for found, version in group_versions()
+        if found == name
     ]
-    paths: Json = {}
-    for resource in of_group_version(group_name, version):
-        kind = {"group": group_name, "kind": resource.kind, "version": version}
-        verb = {"parameters": parameters, "x-kubernetes-group-version-kind": kind}
-        root = f"/apis/{group_name}/{version}" if group_name else "/api/v1"
-        where = "/namespaces/{namespace}" if resource.namespaced else ""
-        paths[f"{root}{where}/{resource.plural}/{{name}}"] = {"patch": verb, "put": verb}
-    info = {"title": "acns-chaos lab", "version": version}
-    return {"openapi": "3.0.0", "info": info, "paths": paths}
+    return {"metadata": {"name": name} if name else {}, "versions": versions}
+
+
+def _aggregated_resources(group: str, version: str) -> list[Json]:
+    """The entries of ``resources``, with the subresources below the resource that they are of."""
+    found: dict[str, Json] = {}
+    for entry in resources(group, version)["resources"]:
+        plural, _, subresource = entry["name"].partition("/")
+        # Parts that belong to another group, such as an eviction, say so themselves.
+        kind = {
+            "group": entry.get("group", group),
+            "version": entry.get("version", version),
+            "kind": entry["kind"],
+        }
+        if subresource:
+            part = {"subresource": subresource, "responseKind": kind, "verbs": entry["verbs"]}
+            found[plural].setdefault("subresources", []).append(part)
+            continue
+        found[plural] = {
+            "resource": plural,
+            "responseKind": kind,
+            "scope": "Namespaced" if entry["namespaced"] else "Cluster",
+            "singularResource": entry["singularName"],
+            **{key: entry[key] for key in ("verbs", "shortNames", "categories") if key in entry},
+        }
+    return list(found.values())
 
 
 def custom_resource_definitions() -> list[Json]:
@@ -142,6 +198,7 @@ def _definition(resource: Resource) -> Json:
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": schema},
+        "additionalPrinterColumns": list(printer_columns(resource.kind)),
         **({"subresources": {"status": {}}} if resource.status else {}),
     }
     conditions = [

@@ -1,8 +1,7 @@
-"""pods/exec over WebSocket: the framing and the errors; the command itself is somebody else's.
+"""pods/exec: what is to run where, and how a kubelet reports its end.
 
-Each message starts with the number of its channel: 0 stdin, 1 stdout, 2 stderr, 3 the final Status,
-4 the size of a terminal. Input is taken and dropped, because no tool of the lab reads any; with a
-terminal both outputs arrive as one, with its line ends. The older SPDY transport is refused.
+The command itself is somebody else's; what it is connected by is in ``streams.remotecommand``. With
+a terminal both outputs arrive as one, with its line ends; it echoes nothing and has no size.
 """
 
 import asyncio
@@ -15,9 +14,15 @@ from aiohttp import web
 from acns_chaos.lab.api import failures
 from acns_chaos.lab.api.failures import Failure, Json
 from acns_chaos.lab.api.options import Query
+from acns_chaos.lab.api.streams.remotecommand import (
+    ERROR,
+    STDERR,
+    STDOUT,
+    NeverOpened,
+    Wires,
+    connect,
+)
 
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-_STDOUT, _STDERR, _ERROR = 1, 2, 3
 _SWITCHES = ("stdin", "stdout", "stderr", "tty")
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -30,6 +35,7 @@ class ExecRequest:
         namespace, pod, container: where.
         argv: the command and its arguments.
         stdout, stderr: write output of the command.
+        stdin: its input, which ends when the client ends it or leaves; None without input.
     """
 
     # No dataclass: mypy takes its callable fields for read-only, which the network's protocol
@@ -42,6 +48,7 @@ class ExecRequest:
         argv: list[str],
         stdout: Write,
         stderr: Write,
+        stdin: asyncio.StreamReader | None = None,
     ) -> None:
         self.namespace = namespace
         self.pod = pod
@@ -49,13 +56,14 @@ class ExecRequest:
         self.argv = argv
         self.stdout = stdout
         self.stderr = stderr
+        self.stdin = stdin
 
 
 Exec = Callable[[ExecRequest], Awaitable[int]]
 """Runs a command and returns its exit code; a Failure says why it cannot be run."""
 
 
-async def exec_in_pod(request: web.Request, pod: Json, run: Exec) -> web.WebSocketResponse:
+async def exec_in_pod(request: web.Request, pod: Json, run: Exec) -> web.StreamResponse:
     """Answer GET or POST of /api/v1/namespaces/N/pods/P/exec.
 
     Args:
@@ -67,47 +75,41 @@ async def exec_in_pod(request: web.Request, pod: Json, run: Exec) -> web.WebSock
         Failure: 400 or 501, before the connection is upgraded.
     """
     argv, container, on = _read(request.query.items(), pod)
-    _require_websocket(request)
-    socket = web.WebSocketResponse(protocols=_PROTOCOLS, autoping=True)
-    await socket.prepare(request)
+    try:
+        wires = await connect(request, on)
+    except NeverOpened as end:
+        return end.response
 
-    async def send(channel: int, data: bytes) -> None:
-        await socket.send_bytes(bytes([channel]) + data)
-
-    def writer(channel: int, wanted: bool) -> Write:
+    def writer(name: str, wanted: bool) -> Write:
         async def write(data: bytes) -> None:
-            if wanted and data and not socket.closed:
+            if wanted and data:
                 if on["tty"]:
-                    await send(_STDOUT, data.replace(b"\n", b"\r\n"))
+                    await wires.send(STDOUT, data.replace(b"\n", b"\r\n"))
                 else:
-                    await send(channel, data)
+                    await wires.send(name, data)
 
         return write
 
-    # An empty first message tells the client that the connection stands.
-    await send(_STDOUT if on["stdout"] else _STDERR, b"")
     metadata = pod["metadata"]
     command = ExecRequest(
         metadata["namespace"],
         metadata["name"],
         container,
         argv,
-        writer(_STDOUT, on["stdout"]),
-        writer(_STDERR, on["stderr"] or on["tty"]),
+        writer(STDOUT, on["stdout"]),
+        writer(STDERR, on["stderr"] or on["tty"]),
+        wires.stdin,
     )
-    status = await _while_connected(socket, _run(run, command))
-    if status is not None and not socket.closed:
-        await send(_ERROR, json.dumps(status).encode())
-    await socket.close()
-    return socket
+    status = await _while_connected(wires, _run(run, command))
+    if status is not None:
+        await wires.send(ERROR, json.dumps(status).encode())
+    return await wires.close()
 
 
-async def _while_connected(
-    socket: web.WebSocketResponse, command: Coroutine[Any, Any, Json]
-) -> Json | None:
+async def _while_connected(wires: Wires, command: Coroutine[Any, Any, Json]) -> Json | None:
     """The result of the command; None when the client left first, which ends the command."""
     running = asyncio.ensure_future(command)
-    leaving = asyncio.ensure_future(_until_closed(socket))
+    leaving = asyncio.ensure_future(wires.until_gone())
     try:
         await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
         return running.result() if running.done() else None
@@ -115,12 +117,6 @@ async def _while_connected(
         for task in (running, leaving):
             task.cancel()
         await asyncio.gather(running, leaving, return_exceptions=True)
-
-
-async def _until_closed(socket: web.WebSocketResponse) -> None:
-    """Read until the client closes; reading is also what answers its pings."""
-    async for _ in socket:
-        pass
 
 
 async def _run(run: Exec, command: ExecRequest) -> Json:
@@ -158,11 +154,19 @@ def _read(query: Query, pod: Json) -> tuple[list[str], str, dict[str, bool]]:
         raise failures.bad_request("you must specify at least 1 of stdin, stdout, stderr")
     if not argv:
         raise failures.bad_request("you must specify at least 1 command for the container")
-    return argv, _container(container, pod), on
+    return argv, container_of(container, pod), on
 
 
-def _container(name: str, pod: Json) -> str:
-    """The container that is meant, worded as the API server does when it cannot be told."""
+def container_of(name: str, pod: Json) -> str:
+    """The container that is meant.
+
+    Args:
+        name: as the client gave it, "" for the only one.
+        pod: the stored pod.
+
+    Raises:
+        Failure: 400, there is none of that name, or several to choose from.
+    """
     spec, pod_name = pod.get("spec", {}), pod["metadata"]["name"]
     main = [container["name"] for container in spec.get("containers", [])]
     init = [container["name"] for container in spec.get("initContainers", [])]
@@ -178,17 +182,3 @@ def _container(name: str, pod: Json) -> str:
     if main and init:
         message += f" or one of the init containers: [{' '.join(init)}]"
     raise failures.bad_request(message)
-
-
-def _require_websocket(request: web.Request) -> None:
-    upgrade = request.headers.get("Upgrade", "").lower()
-    if upgrade.startswith("spdy"):
-        raise failures.not_modelled(f"exec over {request.headers['Upgrade']}, only WebSocket")
-    if upgrade != "websocket":
-        raise failures.bad_request("Upgrade request required")
-    offered = request.headers.get("Sec-WebSocket-Protocol", "")
-    if not any(name.strip() in _PROTOCOLS for name in offered.split(",")):
-        known = " and ".join(_PROTOCOLS)
-        raise failures.not_modelled(
-            f"the exec protocol {offered or 'without a name'}, only {known}"
-        )

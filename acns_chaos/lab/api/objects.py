@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from acns_chaos.lab.api.failures import Json, Problem
+from acns_chaos.lab.api.rbac_kinds import check_name
 from acns_chaos.lab.api.resources import Resource
 from acns_chaos.lab.api.schema import quoted
 
@@ -45,14 +46,21 @@ _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 
 T = TypeVar("T")
+_NESTED = (dict, list)
 
 
 def clone(value: T) -> T:
     """A deep copy of a JSON value."""
+    # The members are looked at here, because a call for each text is what takes the time.
     if isinstance(value, dict):
-        return cast("T", {key: clone(member) for key, member in value.items()})
+        copied = {
+            key: clone(member) if isinstance(member, _NESTED) else member
+            for key, member in value.items()
+        }
+        return cast("T", copied)
     if isinstance(value, list):
-        return cast("T", [clone(item) for item in value])
+        items = [clone(item) if isinstance(item, _NESTED) else item for item in value]
+        return cast("T", items)
     return value
 
 
@@ -95,6 +103,8 @@ def validate_metadata(resource: Resource, metadata: Json) -> list[Problem]:
 def _validate_name(resource: Resource, name: str | None) -> list[Problem]:
     if not name:
         return [Problem("metadata.name", "Required value", "name or generateName is required")]
+    if resource.group == "rbac.authorization.k8s.io":
+        return check_name("metadata.name", name)
     if resource.kind in {"Namespace", "Service"}:
         pattern, longest, rule = _DNS_LABEL, 63, _LABEL_RULE
     else:

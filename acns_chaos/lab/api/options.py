@@ -5,7 +5,8 @@ ignored one is how a test passes for the wrong reason.
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from acns_chaos.lab.api.failures import (
     invalid,
     not_modelled,
 )
+from acns_chaos.lab.api.list_rules import list_problems, watch_problems
 from acns_chaos.lab.api.resources import Resource
 from acns_chaos.lab.api.schema import quoted
 
@@ -29,6 +31,7 @@ _LIST = frozenset(
         "allowWatchBookmarks",
         "continue",
         "fieldSelector",
+        "includeObject",
         "labelSelector",
         "limit",
         "resourceVersion",
@@ -40,6 +43,8 @@ _LIST = frozenset(
 )
 _DELETE = frozenset({"dryRun", "gracePeriodSeconds", "orphanDependents", "propagationPolicy"})
 _DELETE_BODY = _DELETE | {"apiVersion", "kind", "preconditions"}
+_NUMBER = re.compile("[-+]?[0-9]{1,19}")
+_VERSION = re.compile("[0-9]{1,19}")
 # The layout of the answer, and how long kubectl would wait for it.
 _SILENT = frozenset({"pretty", "timeout"})
 
@@ -58,6 +63,11 @@ def read_query(query: Query, allowed: frozenset[str], verb: str) -> dict[str, st
     return found
 
 
+def is_version(text: str) -> bool:
+    """Whether a text is a resourceVersion: digits of ASCII, within 64 bits."""
+    return bool(_VERSION.fullmatch(text))
+
+
 def _is_true(text: str | None) -> bool:
     """As the server converts booleans: everything but "false" and "0" is true."""
     return text is not None and text.lower() not in {"false", "0"}
@@ -66,11 +76,10 @@ def _is_true(text: str | None) -> bool:
 def _number(name: str, text: str | None) -> int:
     if not text:
         return 0
-    try:
-        return int(text)
-    except ValueError:
+    if not _NUMBER.fullmatch(text):
         message = f'unable to convert {name}: strconv.ParseInt: parsing "{text}": invalid syntax'
-        raise bad_request(message) from None
+        raise bad_request(message)
+    return int(text)
 
 
 def _unsupported(kind: str, field: str, value: str, supported: str) -> Failure:
@@ -96,34 +105,64 @@ class WriteOptions:
         dry_run: nothing is stored.
         manager: the name in managedFields.
         validation: "Strict", "Warn" or "Ignore": what happens to unknown fields.
+        force: an apply takes fields that others own.
+        admit: called with the stored object, or None, and the one that is about to replace it;
+            raises a Failure when the writer may not do that.
     """
 
     dry_run: bool
     manager: str
     validation: str
+    force: bool = False
+    admit: Callable[[Json | None, Json], None] = lambda _old, _new: None
 
     @classmethod
-    def read(cls, query: Query, verb: str, user_agent: str) -> "WriteOptions":
+    def read(
+        cls, query: Query, verb: str, user_agent: str, *, applies: bool = False
+    ) -> "WriteOptions":
         """From the parameters of a request.
+
+        Args:
+            query: the parameters.
+            verb: "create", "update" or "patch".
+            user_agent: the header, which names a manager that the parameters do not.
+            applies: the patch is a server-side apply.
 
         Raises:
             Failure: 422 for a value that a server refuses, 501 for an unknown parameter.
         """
         kind = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}[verb]
         found = read_query(query, _WRITE | ({"force"} if verb == "patch" else set()), verb)
-        if "force" in found:
+        problems = []
+        if applies and not found.get("fieldManager"):
+            why = "is required for apply patch"
+            problems.append(Problem("fieldManager", "Required value", why))
+        if not applies and "force" in found:
             why = "may not be specified for non-apply patch"
-            raise invalid(kind, "meta.k8s.io", "", [Problem("force", "Forbidden", why)])
+            problems.append(Problem("force", "Forbidden", why))
         dry_run = _is_dry_run(kind, found.get("dryRun"))
         validation = found.get("fieldValidation") or "Warn"
         if validation not in {"Strict", "Warn", "Ignore"}:
             supported = '"", "Ignore", "Strict", "Warn"'
             raise _unsupported(kind, "fieldValidation", validation, supported)
         manager = found.get("fieldManager") or user_agent.partition("/")[0][:128] or "unknown"
-        if len(manager) > 128:
-            problem = Problem("fieldManager", "Too long", "may not be more than 128 bytes")
-            raise invalid(kind, "meta.k8s.io", "", [problem])
-        return cls(dry_run, manager, validation)
+        problems += _manager_problems(manager)
+        if problems:
+            raise invalid(kind, "meta.k8s.io", "", problems)
+        return cls(dry_run, manager, validation, applies and _is_true(found.get("force")))
+
+
+def _manager_problems(manager: str) -> list[Problem]:
+    problems = []
+    if len(manager.encode(errors="replace")) > 128:
+        problems.append(Problem("fieldManager", "Too long", "may not be more than 128 bytes"))
+    for number, letter in enumerate(manager):
+        if not letter.isprintable():
+            why = f"{quoted(manager)}: invalid character U+{ord(letter):04X} (at position {number})"
+            why += ": should only contain printable characters"
+            problems.append(Problem("fieldManager", "Invalid value", why))
+            break
+    return problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +177,9 @@ class ListOptions:
         since: the resourceVersion, 0 for any.
         seconds: after which a watch ends, 0 for never.
         bookmarks: a watch may send bookmarks.
+        match: "Exact" when nothing but the version ``since`` will do, else "".
+        initial: True when a watch is to start with what there is and to say where that ends,
+            False when it is not to show what there is, None when the client does not say.
     """
 
     watch: bool
@@ -148,28 +190,30 @@ class ListOptions:
     since: int
     seconds: int
     bookmarks: bool
+    match: str = ""
+    initial: bool | None = None
 
     @classmethod
     def read(cls, query: Query) -> "ListOptions":
         """From the parameters of a request.
 
         Raises:
-            Failure: 400 for a value that cannot be read, 501 for what is not modelled.
+            Failure: 400 for a value that cannot be read, 422 for values that do not go together,
+                501 for a parameter that the lab does not know.
         """
         found = read_query(query, _LIST, "list")
-        if _is_true(found.get("sendInitialEvents")):
-            raise not_modelled("the parameter sendInitialEvents=true of watch")
+        watch = _is_true(found.get("watch"))
+        if problems := (watch_problems if watch else list_problems)(found):
+            raise invalid("ListOptions", "meta.k8s.io", "", problems)
         match = found.get("resourceVersionMatch", "")
-        if match not in {"", "NotOlderThan"}:
-            raise not_modelled(f"the parameter resourceVersionMatch={match} of list")
         version = found.get("resourceVersion") or "0"
-        if not version.isdigit():
+        if not is_version(version):
             raise bad_request(
                 f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing '
                 f'"{version}": invalid syntax'
             )
         return cls(
-            watch=_is_true(found.get("watch")),
+            watch=watch,
             labels=found.get("labelSelector", ""),
             fields=found.get("fieldSelector", ""),
             limit=_number("limit", found.get("limit")),
@@ -177,6 +221,8 @@ class ListOptions:
             since=int(version),
             seconds=_number("timeoutSeconds", found.get("timeoutSeconds")),
             bookmarks=_is_true(found.get("allowWatchBookmarks")),
+            match=match if match == "Exact" else "",
+            initial=_is_true(initial) if (initial := found.get("sendInitialEvents")) else None,
         )
 
 

@@ -1,35 +1,23 @@
-"""The patch formats: JSON merge patch, JSON patch, and strategic merge in its simple form.
+"""The patch formats: JSON merge patch, JSON patch, and the choice among them.
 
-Pure functions from an object and a patch to a new object. Not here: server-side apply, and lists
-that a strategic merge would merge item by item; both are refused by name.
+Pure functions from an object and a patch to a new object. Not here: server-side apply (`apply`),
+and how a strategic merge patch works (`patches_strategic`).
 """
 
+import re
 from typing import Any
 
-from acns_chaos.lab.api.failures import Json, bad_request, not_modelled, unprocessable
+from acns_chaos.lab.api.failures import Failure, Json, bad_request, unprocessable
 from acns_chaos.lab.api.objects import clone
+from acns_chaos.lab.api.patches_strategic import strategic_merge
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
-_MERGED_LISTS = frozenset(
-    {
-        "conditions",
-        "containers",
-        "env",
-        "ephemeralContainers",
-        "finalizers",
-        "hostAliases",
-        "imagePullSecrets",
-        "initContainers",
-        "ownerReferences",
-        "secrets",
-        "volumeMounts",
-        "volumes",
-    }
-)
+_MOST_OPERATIONS = 10_000
+_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 
 
 def apply_patch(obj: Json, patch: Any, content_type: str) -> Json:
@@ -44,15 +32,15 @@ def apply_patch(obj: Json, patch: Any, content_type: str) -> Json:
         the patched object.
 
     Raises:
-        Failure: 400 for a body of the wrong shape, 422 for a JSON patch that does not fit the
-            object, 501 for a strategic merge of a keyed list.
+        Failure: 400 for a body of the wrong shape, 413 for too many operations, 422 for a JSON
+            patch that does not fit the object.
     """
     if content_type == JSON_PATCH:
         return _json_patch(obj, patch)
     if not isinstance(patch, dict):
         raise bad_request("error decoding patch: json: cannot unmarshal into an object")
     if content_type == STRATEGIC_PATCH:
-        _refuse_merged_lists(patch)
+        return strategic_merge(obj, patch)
     return merge(obj, patch)
 
 
@@ -69,30 +57,25 @@ def merge(target: Any, patch: Json) -> Json:
     return merged
 
 
-def _refuse_merged_lists(patch: Json, path: str = "") -> None:
-    for key, value in patch.items():
-        place = f"{path}.{key}".lstrip(".")
-        if key.startswith("$"):
-            raise not_modelled(f"the directive {place} of a strategic merge patch")
-        if isinstance(value, list) and key in _MERGED_LISTS:
-            raise not_modelled(f"a strategic merge patch of the list {place}")
-        if isinstance(value, dict):
-            _refuse_merged_lists(value, place)
-
-
 def _json_patch(obj: Json, operations: Any) -> Json:
     if not isinstance(operations, list) or not all(isinstance(op, dict) for op in operations):
         raise bad_request(
             "error decoding patch: json: cannot unmarshal object into Go value of type "
             "jsonpatch.Patch"
         )
+    if len(operations) > _MOST_OPERATIONS:
+        message = (
+            f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got "
+            f"{len(operations)}"
+        )
+        raise Failure(413, "RequestEntityTooLarge", message)
     document = {"": clone(obj)}
     for operation in operations:
         try:
             _apply_operation(document, operation)
-        except (KeyError, IndexError, ValueError, TypeError):
+        except (KeyError, IndexError, ValueError, TypeError, AttributeError):
             raise unprocessable() from None
-    patched = document[""]
+    patched = document.get("")
     if not isinstance(patched, dict):
         raise unprocessable()
     return patched
@@ -139,7 +122,7 @@ def _look_up(place: Any, path: list[str]) -> Any:
 def _index(place: Any, part: str) -> str | int:
     """A key of an object, or the number of an item that exists."""
     if isinstance(place, list):
-        if not (part.isdigit() and int(part) < len(place)):
+        if not (_NUMBER.fullmatch(part) and int(part) < len(place)):
             raise IndexError(part)
         return int(part)
     return part
@@ -161,7 +144,7 @@ def _add(document: Json, path: list[str], value: Any) -> None:
         place[last] = value
     elif last == "-":
         place.append(value)
-    elif last.isdigit() and int(last) <= len(place):
+    elif _NUMBER.fullmatch(last) and int(last) <= len(place):
         place.insert(int(last), value)
     else:
         raise IndexError(last)

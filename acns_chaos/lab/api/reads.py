@@ -16,10 +16,12 @@ from acns_chaos.lab.api.objects import clone
 from acns_chaos.lab.api.options import ListOptions
 from acns_chaos.lab.api.resources import Resource
 from acns_chaos.lab.api.selectors import field_match, label_match
-from acns_chaos.lab.api.store import Entry, Store
+from acns_chaos.lab.api.store import Entry, Objects, Store
 from acns_chaos.lab.api.writes import Target
 
 _SNAPSHOTS = 100
+_BOOKMARK_SECONDS = 60.0
+_INITIAL_EVENTS_END = {"k8s.io/initial-events-end": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ class Reads:
         """A collection, or one page of it.
 
         Raises:
-            Failure: 400 for a bad selector, 410 for a page that is no longer there, 504 for a
-                version in the future.
+            Failure: 400 for a bad selector, 410 for a page or a version that is no longer there,
+                504 for a version in the future.
         """
         if options.since > self._store.revision:
             raise failures.too_large_version(options.since, self._store.revision)
@@ -75,6 +77,8 @@ class Reads:
                     "The provided continue parameter is too old to display a consistent list "
                     "result. You can start a new list without the continue parameter."
                 )
+        elif options.match == "Exact":
+            rest = _Snapshot(options.since, self._as_of(target, options))
         else:
             rest = _Snapshot(self._store.revision, self.matching(target, options))
         metadata: Json = {"resourceVersion": str(rest.revision)}
@@ -85,6 +89,21 @@ class Reads:
                 metadata["remainingItemCount"] = len(items) - options.limit
             items = items[: options.limit]
         return list_of(target.resource, items, metadata)
+
+    def _as_of(self, target: Target, options: ListOptions) -> Objects:
+        """What a list would have shown at the version ``options.since``."""
+        if options.since < self._store.forgotten:
+            raise failures.gone("The resourceVersion for the provided list is too old.")
+        found = {_key(obj): obj for obj in self._store.list(target.resource.kind, target.namespace)}
+        for entry in reversed(self._store.after(options.since)):
+            known = entry.new or entry.old or {}
+            if entry.kind != target.resource.kind or not _in_namespace(known, target):
+                continue
+            found.pop(_key(known), None)
+            if entry.old is not None:
+                found[_key(entry.old)] = clone(entry.old)
+        match = _match(target.resource, options)
+        return [obj for _, obj in sorted(found.items()) if match(obj)]
 
     def _keep(self, snapshot: _Snapshot) -> str:
         self._tokens += 1
@@ -117,25 +136,44 @@ class Reads:
         loop = asyncio.get_running_loop()
         ends = loop.time() + options.seconds if options.seconds else None
         # Nothing is awaited between the snapshot and the subscription: no write is missed.
-        present = [] if options.since else self.matching(target, options)
-        missed = self._store.watch(options.since or self._store.revision, queue.put_nowait)
+        everything = options.initial or (options.initial is None and not options.since)
+        present = self.matching(target, options) if everything else []
+        since = 0 if everything else options.since
+        missed = self._store.watch(since or self._store.revision, queue.put_nowait)
+        start = self._bookmark(target.resource, _INITIAL_EVENTS_END)
         self._queues.add(queue)
         try:
             for obj in present:
                 yield {"type": "ADDED", "object": obj}
+            if options.initial and options.bookmarks:
+                yield start
             for entry in missed:
                 queue.put_nowait(entry)
-            while (found := await _next(queue, ends)) is not None:
+            bookmark = loop.time() + _BOOKMARK_SECONDS if options.bookmarks else None
+            while True:
+                try:
+                    found = await _next(queue, min(filter(None, (ends, bookmark)), default=None))
+                except TimeoutError:
+                    if bookmark:
+                        yield self._bookmark(target.resource)
+                        bookmark = loop.time() + _BOOKMARK_SECONDS
+                    if ends and loop.time() >= ends:
+                        return
+                    continue
+                if found is None:
+                    return
                 if event := _event(found, target, match):
                     yield event
-            if options.bookmarks:
-                yield self._bookmark(target.resource)
         finally:
             self._queues.discard(queue)
             self._store.unwatch(queue.put_nowait)
 
-    def _bookmark(self, resource: Resource) -> Json:
-        metadata = {"resourceVersion": str(self._store.revision), "creationTimestamp": None}
+    def _bookmark(self, resource: Resource, annotations: Json | None = None) -> Json:
+        metadata: Json = {
+            "resourceVersion": str(self._store.revision),
+            "creationTimestamp": None,
+            **({"annotations": annotations} if annotations else {}),
+        }
         obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
         return {"type": "BOOKMARK", "object": obj}
 
@@ -166,20 +204,29 @@ def _match(resource: Resource, options: ListOptions) -> Callable[[Json], bool]:
 
 
 async def _next(queue: asyncio.Queue[Entry | None], ends: float | None) -> Entry | None:
-    """The next write; None when the time is up or the server stops."""
-    try:
-        async with asyncio.timeout_at(ends):
-            return await queue.get()
-    except TimeoutError:
-        return None
+    """The next write; None when the server stops.
+
+    Raises:
+        TimeoutError: it is ``ends``, a time of the event loop.
+    """
+    if not queue.empty() and (ends is None or asyncio.get_running_loop().time() < ends):
+        return queue.get_nowait()
+    async with asyncio.timeout_at(ends):
+        return await queue.get()
+
+
+def _key(obj: Json) -> tuple[str, str]:
+    return obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
+
+
+def _in_namespace(obj: Json, target: Target) -> bool:
+    return target.namespace is None or obj["metadata"].get("namespace") == target.namespace
 
 
 def _event(entry: Entry, target: Target, match: Callable[[Json], bool]) -> Json | None:
     """What a write means to one watch: an object may enter or leave its selection."""
     known = entry.new or entry.old or {}
-    if entry.kind != target.resource.kind:
-        return None
-    if target.namespace is not None and known["metadata"].get("namespace") != target.namespace:
+    if entry.kind != target.resource.kind or not _in_namespace(known, target):
         return None
     was = entry.old is not None and match(entry.old)
     fits = entry.new is not None and match(entry.new)

@@ -8,16 +8,16 @@ import json
 from aiohttp import web
 
 from acns_chaos.lab.api import failures
-from acns_chaos.lab.api.decode import parse_json
+from acns_chaos.lab.api.bodies import BODIES, JSON, parse
 from acns_chaos.lab.api.failures import Json
 from acns_chaos.lab.api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from acns_chaos.lab.api.pods import WAYS_IN
 from acns_chaos.lab.api.resources import NOT_MODELLED_SUBRESOURCES, Resource, find
 from acns_chaos.lab.api.schema import quoted
 from acns_chaos.lab.api.writes import Target
 
 _COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _OBJECT_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_READABLE_ELSEWHERE = ("application/yaml", "application/vnd.kubernetes.protobuf")
 
 
 def json_response(body: Json, code: int = 200, warnings: tuple[str, ...] = ()) -> web.Response:
@@ -27,7 +27,8 @@ def json_response(body: Json, code: int = 200, warnings: tuple[str, ...] = ()) -
     )
     response.headers["Cache-Control"] = "no-cache, private"
     for warning in warnings:
-        response.headers.add("Warning", f"299 - {quoted(warning)}")
+        text = "".join(letter if letter.isprintable() else " " for letter in quoted(warning))
+        response.headers.add("Warning", f"299 - {text}")
     return response
 
 
@@ -57,8 +58,10 @@ def read_target(path: str) -> Target:
         raise failures.no_such_path()
     if subresource in NOT_MODELLED_SUBRESOURCES.get(resource.plural, ()):
         raise failures.not_modelled(f"{resource.qualified}/{subresource}")
-    known = (subresource == "status" and resource.status) or (
-        subresource == "exec" and resource.kind == "Pod"
+    known = (
+        (subresource == "status" and resource.status)
+        or (subresource in WAYS_IN and resource.kind == "Pod")
+        or (subresource == "token" and resource.kind == "ServiceAccount")
     )
     if subresource and not known:
         raise failures.no_such_path()
@@ -71,7 +74,10 @@ def read_verb(method: str, target: Target) -> str:
     Raises:
         Failure: 405, the target does not know the method.
     """
-    verbs = _OBJECT_VERBS if target.name else _COLLECTION_VERBS
+    if target.subresource == "token":
+        verbs = {"POST": "create"}
+    else:
+        verbs = _OBJECT_VERBS if target.name else _COLLECTION_VERBS
     verb = verbs.get(method)
     across = target.resource.namespaced and target.namespace is None
     if verb is None or (across and verb != "list"):
@@ -98,6 +104,20 @@ def wants_table(request: web.Request) -> bool:
     raise failures.not_acceptable()
 
 
+def read_include(request: web.Request) -> str:
+    """What the rows of a table carry of their objects: "Metadata", "Object" or "None".
+
+    Raises:
+        Failure: 422 for anything else.
+    """
+    given = request.query.get("includeObject") or "Metadata"
+    if given not in {"Metadata", "Object", "None"}:
+        why = f'{quoted(given)}: supported values: "Metadata", "None", "Object"'
+        problem = failures.Problem("includeObject", "Unsupported value", why)
+        raise failures.invalid("TableOptions", "meta.k8s.io", "", [problem])
+    return given
+
+
 def read_patch_type(request: web.Request, resource: Resource) -> str:
     """The media type of a patch.
 
@@ -110,33 +130,37 @@ def read_patch_type(request: web.Request, resource: Resource) -> str:
         accepted.insert(2, STRATEGIC_PATCH)
     if content_type not in accepted:
         raise failures.unsupported_media_type(accepted)
-    if content_type == APPLY_PATCH:
-        raise failures.not_modelled(f"server-side apply ({APPLY_PATCH})")
     return content_type
 
 
-def require_json(request: web.Request, resource: Resource) -> None:
-    """Refuse a body that is not JSON.
+def read_media(request: web.Request, resource: Resource) -> str:
+    """The form of a body: one of ``bodies.BODIES``; JSON when the client does not say.
 
     Raises:
-        Failure: 415, or 501 for a type that a real server reads.
+        Failure: 415 for a type that a real server does not read.
     """
     given = request.headers.get("Content-Type")
-    if given is None or request.content_type == "application/json":
-        return
-    if request.content_type in _READABLE_ELSEWHERE:
-        raise failures.not_modelled(f"a body of type {request.content_type}, only JSON")
-    readable = _READABLE_ELSEWHERE[:1] if resource.custom else _READABLE_ELSEWHERE
-    raise failures.unsupported_media_type(("application/json", *readable))
+    # A custom kind has no protobuf form.
+    readable = BODIES[:2] if resource.custom else BODIES
+    if given is None:
+        return JSON
+    if request.content_type not in readable:
+        raise failures.unsupported_media_type(readable)
+    return request.content_type
 
 
-def read_delete_body(body: bytes) -> Json:
+def read_delete_body(request: web.Request, body: bytes) -> Json:
     """The DeleteOptions in a body, empty without one.
 
     Raises:
-        Failure: 400, they are no object.
+        Failure: 400, they are no object; 415 for a type that a real server does not read.
     """
-    parsed = (parse_json(body) if body else None) or {}
+    if not body:
+        return {}
+    media = request.content_type if "Content-Type" in request.headers else JSON
+    if media not in BODIES:
+        raise failures.unsupported_media_type(BODIES)
+    parsed = parse(body, media).value or {}
     if not isinstance(parsed, dict):
         raise failures.bad_request("DeleteOptions must be an object")
     return parsed

@@ -7,7 +7,7 @@ server has for a kind and that is missing in the row is refused with a 501 that 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from acns_chaos.lab.api import builtin
+from acns_chaos.lab.api import auth_kinds, builtin, rbac_kinds
 from acns_chaos.policy.schema import Field
 from acns_chaos.policy.schema_cilium import POLICY
 from acns_chaos.policy.schema_native import NETWORK_POLICY
@@ -39,6 +39,7 @@ class Resource:
         returns_object: DELETE answers with the object, not with a Status.
         field_labels: what a fieldSelector may name besides metadata.name and .namespace.
         categories: kubectl's groups of kinds.
+        view: its objects are those of the core kind of the same name, in another form.
     """
 
     group: str
@@ -57,6 +58,7 @@ class Resource:
     returns_object: bool = False
     field_labels: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    view: bool = False
 
     @property
     def api_version(self) -> str:
@@ -86,6 +88,24 @@ _POD_FIELDS = ("spec.nodeName", "spec.serviceAccountName", "status.phase", "stat
 
 _APPS = ("apps", "v1")
 _CILIUM = ("cilium.io", "v2")
+_RBAC = ("rbac.authorization.k8s.io", "v1")
+
+_HPA = ("horizontalpodautoscalers", "HorizontalPodAutoscaler", ("hpa",))
+# Kinds that only controllers write, and kinds that every cluster has and most worlds have no
+# objects of: `kubectl get all` and `describe` look for them, and an empty list is the truth.
+_READ_ONLY = (
+    ("", "v1", "limitranges", "LimitRange", ("limits",), ()),
+    ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), ()),
+    ("", "v1", "replicationcontrollers", "ReplicationController", ("rc",), ("all",)),
+    ("", "v1", "resourcequotas", "ResourceQuota", ("quota",), ()),
+    (*_APPS, "controllerrevisions", "ControllerRevision", (), ()),
+    ("autoscaling", "v2", *_HPA, ("all",)),
+    ("batch", "v1", "cronjobs", "CronJob", ("cj",), ("all",)),
+    ("batch", "v1", "jobs", "Job", (), ("all",)),
+    ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", (), ()),
+    ("networking.k8s.io", "v1", "ingresses", "Ingress", ("ing",), ()),
+    ("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", ("pdb",), ()),
+)
 
 RESOURCES = (
     Resource(
@@ -138,6 +158,17 @@ RESOURCES = (
         schema=builtin.EVENT,
         create_on_update=True,
         field_labels=_EVENT_FIELDS,
+    ),
+    Resource(
+        "events.k8s.io",
+        "v1",
+        "events",
+        "Event",
+        short=("ev",),
+        schema=builtin.VIEWED_EVENT,
+        create_on_update=True,
+        field_labels=("reason", "type"),
+        view=True,
     ),
     *(
         Resource(*_APPS, plural, kind, True, short, _RELABEL, generation=True, categories=("all",))
@@ -214,18 +245,41 @@ RESOURCES = (
         generation=True,
         categories=("api-extensions",),
     ),
-    Resource(
-        "authorization.k8s.io",
-        "v1",
-        "selfsubjectaccessreviews",
-        "SelfSubjectAccessReview",
-        namespaced=False,
-        schema=builtin.ACCESS_REVIEW,
-        verbs=("create",),
+    *(
+        Resource(*_RBAC, plural, kind, namespaced, schema=schema)
+        for plural, kind, namespaced, schema in (
+            ("roles", "Role", True, rbac_kinds.ROLE),
+            ("clusterroles", "ClusterRole", False, rbac_kinds.CLUSTER_ROLE),
+            ("rolebindings", "RoleBinding", True, rbac_kinds.BINDING),
+            ("clusterrolebindings", "ClusterRoleBinding", False, rbac_kinds.BINDING),
+        )
+    ),
+    *(
+        Resource(
+            f"{group}.k8s.io",
+            "v1",
+            f"{kind.lower()}s",
+            kind,
+            kind.startswith("Local"),
+            verbs=("create",),
+            schema=schema,
+        )
+        for group, kind, schema in (
+            ("authentication", "SelfSubjectReview", auth_kinds.SELF_REVIEW),
+            ("authentication", "TokenReview", auth_kinds.TOKEN_REVIEW),
+            ("authorization", "LocalSubjectAccessReview", auth_kinds.ACCESS_REVIEW),
+            ("authorization", "SelfSubjectAccessReview", auth_kinds.SELF_ACCESS_REVIEW),
+            ("authorization", "SelfSubjectRulesReview", auth_kinds.RULES_REVIEW),
+            ("authorization", "SubjectAccessReview", auth_kinds.ACCESS_REVIEW),
+        )
+    ),
+    *(
+        Resource(group, version, plural, kind, True, short, _READ, categories=categories)
+        for group, version, plural, kind, short, categories in _READ_ONLY
     ),
 )
 
-BY_KIND = {resource.kind: resource for resource in RESOURCES}
+BY_KIND = {resource.kind: resource for resource in RESOURCES if not resource.view}
 _BY_PATH = {(resource.group, resource.version, resource.plural): resource for resource in RESOURCES}
 
 NOT_MODELLED_SUBRESOURCES = {
@@ -234,15 +288,12 @@ NOT_MODELLED_SUBRESOURCES = {
         "binding",
         "ephemeralcontainers",
         "eviction",
-        "log",
-        "portforward",
         "proxy",
         "resize",
     ),
     "services": ("proxy", "status"),
     "nodes": ("proxy",),
     "namespaces": ("finalize",),
-    "serviceaccounts": ("token",),
     "deployments": ("scale", "status"),
     "replicasets": ("scale", "status"),
     "statefulsets": ("scale", "status"),

@@ -4,9 +4,12 @@ Single-threaded: everything runs on the event loop, so a method is a transaction
 not here; whoever calls ``commit`` has validated. Objects go in and out as copies.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, cast
 
 from acns_chaos.lab.api.failures import Json
 from acns_chaos.lab.api.managed import managed_fields
@@ -24,17 +27,23 @@ class Change:
     Attributes:
         type: "ADDED", "MODIFIED" or "DELETED".
         kind: "CiliumNetworkPolicy".
-        object: the object after the write; for DELETED the last one. A copy.
+        object: the object after the write; for DELETED the last one. A copy
+            that all listeners share, so none may change it.
     """
 
     type: str
     kind: str
-    object: Json
+    _stored: Json
+
+    @cached_property
+    def object(self) -> Json:
+        """The copy, made when somebody looks: most listeners want few kinds."""
+        return clone(self._stored)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One write as the history keeps it.
+    """One write as watches see it.
 
     Attributes:
         revision: the resourceVersion of the write.
@@ -47,6 +56,22 @@ class Entry:
     kind: str
     old: Json | None
     new: Json | None
+
+
+class _Kept(NamedTuple):
+    """One write as the history keeps it: as text, which takes a tenth of the memory."""
+
+    revision: int
+    kind: str
+    old: bytes | None
+    new: bytes | None
+
+    def entry(self) -> Entry:
+        return Entry(self.revision, self.kind, _decoded(self.old), _decoded(self.new))
+
+
+def _decoded(text: bytes | None) -> Json | None:
+    return None if text is None else cast("Json", json.loads(text))
 
 
 # The method ``Store.list`` hides the builtin inside the class.
@@ -71,9 +96,11 @@ class Store:
         self.revision = _FIRST_REVISION
         self.forgotten = _FIRST_REVISION
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}
-        self._history: deque[Entry] = deque(maxlen=history)
+        self._history: deque[_Kept] = deque(maxlen=history)
+        self._texts: dict[tuple[str, str, str], bytes] = {}
         self._callbacks: list[Callable[[Change], None]] = []
         self._watchers: list[Callable[[Entry], None]] = []
+        self._followers: list[Callable[[Entry], None]] = []
 
     def get(self, kind: str, namespace: str | None, name: str) -> Json:
         """One object.
@@ -183,6 +210,13 @@ class Store:
         """Call back after each write, at once, on the event loop."""
         self._callbacks.append(callback)
 
+    def follow(self, callback: Callable[[Entry], None]) -> None:
+        """Call back after each write, before anybody else hears of it, without a copy.
+
+        For parts of the server itself; the objects of the entry must not be changed.
+        """
+        self._followers.append(callback)
+
     def watch(self, since: int, callback: Callable[[Entry], None]) -> Entries:
         """Start to follow the writes.
 
@@ -194,7 +228,11 @@ class Store:
             the writes after ``since`` that have happened already.
         """
         self._watchers.append(callback)
-        return [entry for entry in self._history if entry.revision > since]
+        return self.after(since)
+
+    def after(self, since: int) -> Entries:
+        """The writes after a version, oldest first; complete unless it is in ``forgotten``."""
+        return [kept.entry() for kept in self._history if kept.revision > since]
 
     def unwatch(self, callback: Callable[[Entry], None]) -> None:
         """Stop to follow."""
@@ -203,9 +241,24 @@ class Store:
     def _tell(self, entry: Entry) -> None:
         if len(self._history) == self._history.maxlen:
             self.forgotten = self._history[0].revision
-        self._history.append(entry)
+        self._history.append(self._kept(entry))
+        for follower in self._followers:
+            follower(entry)
         for watcher in list(self._watchers):
             watcher(entry)
         kind = "DELETED" if entry.new is None else "MODIFIED" if entry.old else "ADDED"
+        change = Change(kind, entry.kind, entry.new or entry.old or {})
         for callback in list(self._callbacks):
-            callback(Change(kind, entry.kind, clone(entry.new or entry.old or {})))
+            callback(change)
+
+    def _kept(self, entry: Entry) -> _Kept:
+        obj = entry.new or entry.old or {}
+        metadata = obj["metadata"]
+        key = entry.kind, metadata.get("namespace") or "", metadata["name"]
+        text = json.dumps(obj).encode()
+        if entry.new is None:
+            self._texts.pop(key, None)
+            return _Kept(entry.revision, entry.kind, text, None)
+        old = self._texts.get(key)
+        self._texts[key] = text
+        return _Kept(entry.revision, entry.kind, old, text)

@@ -1,65 +1,67 @@
 """Tables for people: what ``kubectl get`` prints, as far as a server decides it.
 
-Columns are Name, Age and, for a policy, Valid. Other kinds have more on a real server; those
-columns are not modelled.
+Only the envelope is here; the columns of each kind are in ``columns``.
 """
 
-from datetime import UTC, datetime
+from typing import Any
 
+from acns_chaos.lab.api.columns import columns_of
 from acns_chaos.lab.api.failures import Json
+from acns_chaos.lab.api.printing import UNKNOWN, Column
 from acns_chaos.lab.api.resources import Resource
 
 
-def as_table(resource: Resource, items: list[Json], metadata: Json) -> Json:
+def as_table(
+    resource: Resource,
+    items: list[Json],
+    metadata: Json,
+    *,
+    include: str = "Metadata",
+    headings: bool = True,
+) -> Json:
     """A meta.k8s.io/v1 Table.
 
     Args:
         resource: the kind of the items.
-        items: the objects, one row each; a row carries the object's metadata.
-        metadata: of the list.
+        items: the objects, one row each.
+        metadata: of the list; for a single object, its own version.
+        include: what of its object each row carries: "Metadata", "Object" or "None".
+        headings: whether the columns are described; a watch does so only once.
     """
-    judged = resource.custom and resource.status
-    columns = [_column("Name", "string", "name"), _column("Age", "date")]
-    if judged:
-        columns.append(_column("Valid", "string"))
-    rows = []
-    for item in items:
-        created = item["metadata"].get("creationTimestamp", "")
-        cells = [item["metadata"]["name"], _age(created)]
-        if judged:
-            cells.append(_valid(item))
-        partial = {
-            "kind": "PartialObjectMetadata",
-            "apiVersion": "meta.k8s.io/v1",
-            "metadata": item["metadata"],
+    columns = columns_of(resource)
+    rows = [
+        {
+            "cells": [_cell(column, item) for column in columns],
+            "object": _carried(resource, item, include),
         }
-        rows.append({"cells": cells, "object": partial})
+        for item in items
+    ]
+    if include == "None":
+        for row in rows:
+            del row["object"]
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
-        "columnDefinitions": columns,
+        "columnDefinitions": [column.definition for column in columns] if headings else None,
         "rows": rows,
     }
 
 
-def _column(name: str, kind: str, form: str = "") -> Json:
-    return {"name": name, "type": kind, "format": form, "description": "", "priority": 0}
-
-
-def _valid(policy: Json) -> str:
-    conditions = policy.get("status", {}).get("conditions", [])
-    return next((str(item["status"]) for item in conditions if item["type"] == "Valid"), "")
-
-
-def _age(created: str) -> str:
-    """The time since then, in the largest fitting unit, as the server abbreviates it."""
+def _cell(column: Column, item: Json) -> Any:
+    """The value of a cell; a status that some client wrote may hold anything."""
     try:
-        then = datetime.fromisoformat(created)
-    except ValueError:
-        return "<unknown>"
-    seconds = int((datetime.now(UTC) - then).total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{max(seconds, 0)}s"
+        return column.cell(item)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return UNKNOWN
+
+
+def _carried(resource: Resource, item: Json, include: str) -> Json:
+    if include == "Object":
+        # In a list the items of built-in kinds do not say what they are; here they do.
+        return {"kind": resource.kind, "apiVersion": resource.api_version, **item}
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": item["metadata"],
+    }

@@ -4,51 +4,36 @@ Decode, admission (the namespace exists), fill in, prune, validate, compare vers
 a kind needs beyond that is data in ``resources``, ``builtin`` and ``cilium``.
 """
 
-from dataclasses import dataclass
-
-from acns_chaos.lab.api import failures
+from acns_chaos.lab.api import events_view, failures
 from acns_chaos.lab.api.admission import prepared, require_valid
-from acns_chaos.lab.api.decode import decode, parse_json
-from acns_chaos.lab.api.failures import Failure, Json, Problem
-from acns_chaos.lab.api.managed import managed_fields
-from acns_chaos.lab.api.objects import clone, generated_name, new_uid, now
+from acns_chaos.lab.api.apply import Applying, applied, check_config
+from acns_chaos.lab.api.apply_types import require_typed
+from acns_chaos.lab.api.bodies import JSON, YAML, parse
+from acns_chaos.lab.api.decode import decode
+from acns_chaos.lab.api.failures import Failure, Json
+from acns_chaos.lab.api.fields import same
+from acns_chaos.lab.api.managed import Writing, same_owners, updated
+from acns_chaos.lab.api.objects import generated_name, new_uid, now
 from acns_chaos.lab.api.options import DeleteOptions, WriteOptions
-from acns_chaos.lab.api.patches import apply_patch
+from acns_chaos.lab.api.patches import APPLY_PATCH, apply_patch
 from acns_chaos.lab.api.resources import RESOURCES, Resource
 from acns_chaos.lab.api.store import Store
+from acns_chaos.lab.api.target import (
+    SERVER_SET,
+    Answer,
+    Target,
+    as_stored,
+    differs_outside_status,
+    fit_to_path,
+    require_new_event,
+    require_same_version,
+    visible,
+    with_kept,
+)
 
-_SERVER_SET = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "managedFields")
+__all__ = ["Answer", "Target", "Writes"]
+
 _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a path names.
-
-    Attributes:
-        resource: the kind.
-        namespace: None for a kind of the cluster, and for a list over all namespaces.
-        name: "" for a collection.
-        subresource: "" for the object itself, "status", "exec".
-    """
-
-    resource: Resource
-    namespace: str | None
-    name: str = ""
-    subresource: str = ""
-
-    def not_found(self) -> Failure:
-        """The 404 for this object."""
-        return failures.not_found(self.resource.plural, self.resource.group, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response: the HTTP code, the body, and what to warn about."""
-
-    code: int
-    body: Json
-    warnings: tuple[str, ...] = ()
 
 
 class Writes:
@@ -57,22 +42,38 @@ class Writes:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def create(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
+    def create(
+        self, target: Target, body: bytes, options: WriteOptions, media: str = JSON
+    ) -> Answer:
         """POST to a collection.
+
+        Args:
+            target: the collection.
+            body: the object, in the form that ``media`` names.
+            options: of the request.
+            media: the Content-Type of the body.
 
         Raises:
             Failure: as a server refuses.
         """
-        obj, warnings = decode(target.resource, parse_json(body), options.validation)
-        if target.resource.kind == "SelfSubjectAccessReview":
-            status = {"allowed": True, "reason": "the lab allows everything to its one user"}
-            return Answer(201, {**obj, "status": status}, tuple(warnings))
+        sent = parse(body, media)
+        obj, warnings = decode(target.resource, sent.value, options.validation, sent.complaints)
+        if target.resource.view:
+            require_new_event(target, obj)
+            target, obj = as_stored(target, obj)
         return self._create(target, obj, options, warnings)
 
     def _create(
-        self, target: Target, obj: Json, options: WriteOptions, warnings: list[str]
+        self,
+        target: Target,
+        obj: Json,
+        options: WriteOptions,
+        warnings: list[str],
+        *,
+        owned: bool = False,
     ) -> Answer:
-        _fit_to_path(target, obj)
+        """Store a new object; ``owned`` says that its managedFields are right already."""
+        fit_to_path(target, obj)
         resource, metadata = target.resource, obj["metadata"]
         if metadata.get("resourceVersion"):
             raise Failure(500, "", "resourceVersion should not be set on objects to be created")
@@ -81,9 +82,11 @@ class Writes:
         self._require_namespace(resource, target.namespace)
         if resource.status:
             obj.pop("status", None)
-        for key in (*_SERVER_SET, "deletionGracePeriodSeconds", "selfLink"):
+        given = metadata.get("managedFields")
+        for key in (*SERVER_SET, "deletionGracePeriodSeconds", "selfLink"):
             metadata.pop(key, None)
         new = prepared(resource, obj)
+        options.admit(None, new)
         require_valid(resource, None, new)
         if self._store.find(resource.kind, target.namespace, new["metadata"]["name"]):
             raise failures.already_exists(resource.plural, resource.group, new["metadata"]["name"])
@@ -91,24 +94,29 @@ class Writes:
         new["metadata"].update(uid=new_uid(), creationTimestamp=time)
         if resource.generation:
             new["metadata"]["generation"] = 1
-        new["metadata"]["managedFields"] = managed_fields(
-            None, new, manager=options.manager, subresource="", time=time
-        )
+        writing = Writing(options.manager, "", time, given)
+        new["metadata"]["managedFields"] = given if owned else updated(resource, None, new, writing)
         return Answer(201, new if options.dry_run else self._store.commit(new), tuple(warnings))
 
     def _require_namespace(self, resource: Resource, namespace: str | None) -> None:
         if resource.namespaced and self._store.find("Namespace", None, namespace or "") is None:
             raise failures.not_found("namespaces", "", namespace or "")
 
-    def update(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
-        """PUT of an object or of its status.
+    def update(
+        self, target: Target, body: bytes, options: WriteOptions, media: str = JSON
+    ) -> Answer:
+        """PUT of an object or of its status; the arguments are those of ``create``.
 
         Raises:
             Failure: as a server refuses.
         """
         resource = target.resource
-        obj, warnings = decode(resource, parse_json(body), options.validation)
-        _fit_to_path(target, obj)
+        sent = parse(body, media)
+        obj, warnings = decode(resource, sent.value, options.validation, sent.complaints)
+        if resource.view:
+            target, obj = as_stored(target, obj)
+            resource = target.resource
+        fit_to_path(target, obj)
         old = self._store.find(resource.kind, target.namespace, target.name)
         if old is None:
             if resource.create_on_update and not target.subresource:
@@ -124,35 +132,92 @@ class Writes:
         Raises:
             Failure: as a server refuses.
         """
+        if content_type == APPLY_PATCH:
+            return self._apply(target, body, options)
         resource = target.resource
         old = self._store.find(resource.kind, target.namespace, target.name)
         if old is None:
             raise target.not_found()
-        patched = apply_patch(old, parse_json(body), content_type)
-        obj, warnings = decode(resource, patched, options.validation)
-        _fit_to_path(target, obj)
+        patch = parse(body)
+        seen = events_view.to_view(old) if resource.view else old
+        patched = apply_patch(seen, patch.value, content_type)
+        obj, warnings = decode(resource, patched, options.validation, patch.complaints)
+        if resource.view:
+            target, obj = as_stored(target, obj)
+        fit_to_path(target, obj)
         return self._replace(target, old, obj, options, warnings)
 
-    def _replace(
-        self, target: Target, old: Json, obj: Json, options: WriteOptions, warnings: list[str]
-    ) -> Answer:
+    def _apply(self, target: Target, body: bytes, options: WriteOptions) -> Answer:
+        """PATCH with a configuration: server-side apply."""
         resource = target.resource
-        _require_same_version(resource, old, obj["metadata"])
-        new = _merged(target, old, prepared(resource, obj))
+        if resource.view:
+            raise failures.not_modelled(f"server-side apply of {resource.qualified}")
+        sent = parse(body, YAML)
+        config = sent.value
+        if not isinstance(config, dict):
+            raise failures.bad_request(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot "
+                "unmarshal into Go value of type map[string]interface {}"
+            )
+        check_config(resource, config)
+        require_typed(resource, config)
+        config = {**config, "metadata": config.get("metadata") or {}}
+        config["metadata"] = {"name": target.name, **config["metadata"]}
+        fit_to_path(target, config)
+        warnings = [] if options.validation == "Ignore" else sent.complaints
+        if warnings and options.validation == "Strict":
+            raise failures.bad_request(
+                f"error strict decoding YAML: error converting YAML to JSON: {warnings[0]}"
+            )
+        old = self._store.find(resource.kind, target.namespace, target.name)
+        if old is None and target.subresource:
+            raise target.not_found()
+        if old is None and "create" not in resource.verbs:
+            raise failures.not_modelled(f"create of {resource.qualified}")
+        applying = Applying(options.manager, options.force, target.subresource, now())
+        new = applied(resource, old, config, applying)
+        # What has no value is not there: a configuration may say null.
+        obj, _ = decode(resource, new, "Ignore")
+        if old is None:
+            self._require_namespace(resource, target.namespace)
+            return self._create(target, obj, options, warnings, owned=True)
+        return self._replace(target, old, obj, options, warnings, owned=True)
+
+    def _replace(
+        self,
+        target: Target,
+        old: Json,
+        obj: Json,
+        options: WriteOptions,
+        warnings: list[str],
+        *,
+        owned: bool = False,
+    ) -> Answer:
+        """Store a changed object; ``owned`` says that its managedFields are right already."""
+        resource = target.resource
+        given = obj["metadata"].get("managedFields")
+        require_same_version(resource, old, obj["metadata"])
+        new = with_kept(target, old, prepared(resource, obj))
+        options.admit(old, new)
         require_valid(resource, old, new)
-        changed = any(new.get(key) != old.get(key) for key in {*old, *new} - {"metadata"})
+        changed = any(not same(new.get(key), old.get(key)) for key in {*old, *new} - {"metadata"})
         if resource.schema is None and not target.subresource and changed:
             raise failures.not_modelled(
                 f"changes of {resource.qualified} beyond their metadata: nothing would act on them"
             )
-        if resource.generation and not target.subresource and _outside_status(old, new):
+        if resource.generation and not target.subresource and differs_outside_status(old, new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        if not changed and _visible(new["metadata"]) == _visible(old["metadata"]):
+        writing = Writing(options.manager, target.subresource, now(), given)
+        entries = given if owned else updated(resource, old, new, writing)
+        like_before = visible(new["metadata"]) == visible(old["metadata"])
+        if (
+            like_before
+            and not changed
+            and same_owners(entries, old["metadata"].get("managedFields"))
+        ):
             return Answer(200, old, tuple(warnings))
-        new["metadata"]["managedFields"] = managed_fields(
-            old, new, manager=options.manager, subresource=target.subresource, time=now()
-        )
+        new["metadata"]["managedFields"] = entries
         if options.dry_run:
             return Answer(200, new, tuple(warnings))
         if new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers"):
@@ -222,73 +287,3 @@ class Writes:
         if options.dry_run:
             return objects
         return [self._remove(target.resource, obj) for obj in objects]
-
-
-def _fit_to_path(target: Target, obj: Json) -> None:
-    """Take the namespace from the path; name and namespace of the body must not differ from it."""
-    metadata = obj["metadata"] = dict(obj["metadata"])
-    if target.name and metadata.get("name") != target.name:
-        given = metadata.get("name") or ""
-        if given:
-            raise failures.bad_request(
-                f"the name of the object ({given}) does not match the name on the URL "
-                f"({target.name})"
-            )
-        raise failures.bad_request(
-            f"the name of the object ({given} based on URL) was undeterminable: name must be "
-            "provided"
-        )
-    if not target.resource.namespaced:
-        metadata.pop("namespace", None)
-    elif metadata.get("namespace") not in (None, "", target.namespace):
-        raise failures.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-    else:
-        metadata["namespace"] = target.namespace
-
-
-def _require_same_version(resource: Resource, old: Json, metadata: Json) -> None:
-    name, version, uid = (
-        old["metadata"]["name"],
-        metadata.get("resourceVersion"),
-        metadata.get("uid"),
-    )
-    if not version and not resource.unconditional:
-        problem = Problem(
-            "metadata.resourceVersion", "Invalid value", "0: must be specified for an update"
-        )
-        raise failures.invalid(resource.plural, resource.group, name, [problem])
-    if version and version != old["metadata"]["resourceVersion"]:
-        raise failures.conflict(resource.plural, resource.group, name)
-    if uid and uid != old["metadata"]["uid"]:
-        why = (
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
-            f"{old['metadata']['uid']}"
-        )
-        raise failures.conflict(resource.plural, resource.group, name, why)
-
-
-def _merged(target: Target, old: Json, new: Json) -> Json:
-    """The new object with what the writer may not change taken from the old one."""
-    if target.subresource == "status":
-        kept = {key: value for key, value in clone(old).items() if key != "status"}
-        return {**kept, **({"status": new["status"]} if "status" in new else {})}
-    if target.resource.status:
-        new.pop("status", None)
-        if "status" in old:
-            new["status"] = clone(old["status"])
-    for key in _SERVER_SET:
-        new["metadata"].pop(key, None)
-        if key in old["metadata"]:
-            new["metadata"][key] = clone(old["metadata"][key])
-    return new
-
-
-def _outside_status(old: Json, new: Json) -> bool:
-    keys = {*old, *new} - {"metadata", "status"}
-    return any(old.get(key) != new.get(key) for key in keys)
-
-
-def _visible(metadata: Json) -> Json:
-    return {key: value for key, value in metadata.items() if key != "managedFields" and value}

@@ -23,6 +23,10 @@ class NotModelled(Exception):
     """A sentence that says what the lab does not model."""
 
 
+class Incomplete(NotModelled):
+    """The same of text that more text could complete."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One simple command.
@@ -59,7 +63,7 @@ def parse_shell(text: str) -> list[Step]:
     if argv:
         steps.append(Step(operator, argv))
     elif operator in ("&&", "||"):
-        raise NotModelled(f"a shell command that ends in `{operator}`")
+        raise Incomplete(f"a shell command that ends in `{operator}`")
     for step in steps:
         if step.argv[0] in _KEYWORDS or "=" in step.argv[0]:
             raise NotModelled(f"`{step.argv[0]}` in a shell command")
@@ -116,7 +120,7 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
         part.append(char)
         index += 1
     if index >= len(text):
-        raise NotModelled(f"a shell command with an unmatched {quote}")
+        raise Incomplete(f"a shell command with an unmatched {quote}")
     return "".join(part), index
 
 

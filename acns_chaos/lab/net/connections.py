@@ -2,10 +2,13 @@
 
 A denied packet vanishes: no reset, no ICMP. SYNs are repeated by the sender, data of an
 established connection too, each repetition is judged anew and counted anew, and whichever comes
-after the policy opened gets through. Names are resolved in `dns`; counting is in `metrics`.
+after the policy opened gets through. What a pod sends to itself never leaves it and meets no
+policy. Names are resolved in `dns`; counting is in `metrics`.
 """
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from acns_chaos.lab.net.clock import Clock
@@ -23,6 +26,9 @@ DATA_SECONDS = (0.0, 0.2, 0.6, 1.4, 3.0, 6.2, 12.6, 25.4, 51.0, 102.2, 204.6)
 DATA_GIVES_UP = 324.6
 DATA_BYTES = 240
 ROUND_TRIP = 0.0005
+# Linux: net.ipv4.ip_local_port_range.
+_FIRST_PORT, _PORTS = 32768, 28232
+_LOOPBACK = "127."
 
 
 class Outcome(Enum):
@@ -33,6 +39,18 @@ class Outcome(Enum):
     TIMEOUT = "timeout"
 
 
+class Ports:
+    """Source ports, each connection its own."""
+
+    def __init__(self) -> None:
+        # Strides over the range, as neighbouring connections have distant ports.
+        self._numbers = itertools.count(7, 1_009)
+
+    def next(self) -> int:
+        """A port of the ephemeral range."""
+        return _FIRST_PORT + next(self._numbers) % _PORTS
+
+
 class Connections:
     """Opens connections under whatever policy is in force while they try.
 
@@ -41,6 +59,9 @@ class Connections:
         enforcement: what policy says.
         wire: where packets are counted.
         clock: for retransmissions.
+
+    Attributes:
+        ports: source ports, also for those who send without a connection.
     """
 
     def __init__(
@@ -50,6 +71,9 @@ class Connections:
         self._enforcement = enforcement
         self._wire = wire
         self._clock = clock
+        self.ports = Ports()
+        # Source port of the newest connection from a sender to an address and port.
+        self._open: dict[tuple[str, str, int], int] = {}
 
     async def connect(
         self, source: Endpoint, ip: str, port: int, *, timeout: float | None = None
@@ -65,16 +89,24 @@ class Connections:
         Returns:
             OPEN, REFUSED (policy let it through, nobody listens) or TIMEOUT (silence).
         """
-        # A connection keeps the backend that its first packet was given.
-        target = self._directory.target(ip, port)
+        # A connection keeps the backend that its first packet was given, and so its sender.
+        source, target = self._ends(source, ip, port)
         if target.answer == "refused" and target.endpoint.kind != "pod":
             # A service without backends is answered before any policy looks.
             await self._clock.sleep(ROUND_TRIP)
             return Outcome.REFUSED
-        limit = SYN_GIVES_UP if timeout is None else min(timeout, SYN_GIVES_UP)
-        if await self._deliver(source, target, "SYN", SYN_SECONDS, limit):
+        if target.endpoint == source:
+            await self._clock.sleep(ROUND_TRIP)
             return Outcome.REFUSED if target.answer == "refused" else Outcome.OPEN
-        return Outcome.TIMEOUT
+        limit = SYN_GIVES_UP if timeout is None else min(timeout, SYN_GIVES_UP)
+        source_port = self.ports.next()
+        packet = _Packet(source, target, "SYN", source_port)
+        if not await self._deliver(packet, SYN_SECONDS, limit):
+            return Outcome.TIMEOUT
+        if target.answer == "refused":
+            return Outcome.REFUSED
+        self._open[source.name, target.endpoint.ip, target.port] = source_port
+        return Outcome.OPEN
 
     async def send(
         self, source: Endpoint, ip: str, port: int, *, timeout: float | None = None
@@ -90,18 +122,29 @@ class Connections:
         Returns:
             OPEN when the data arrived, TIMEOUT when it did not.
         """
-        target = self._directory.target(ip, port)
+        source, target = self._ends(source, ip, port)
         limit = DATA_GIVES_UP if timeout is None else min(timeout, DATA_GIVES_UP)
-        arrived = await self._deliver(source, target, "ACK, PSH", DATA_SECONDS, limit)
+        key = (source.name, target.endpoint.ip, target.port)
+        packet = _Packet(source, target, "ACK, PSH", self._open.get(key) or self.ports.next())
+        self._open[key] = packet.source_port
+        arrived = await self._deliver(packet, DATA_SECONDS, limit)
         return Outcome.OPEN if arrived else Outcome.TIMEOUT
 
-    async def _deliver(
-        self, source: Endpoint, target: Target, flags: str, schedule: Sequence[float], limit: float
-    ) -> bool:
+    def _ends(self, source: Endpoint, ip: str, port: int) -> tuple[Endpoint, Target]:
+        """The sender and the receiver, after service translation."""
+        if ip.startswith(_LOOPBACK) and source.kind == "pod":
+            ip = source.ip
+        arrived = self._directory.arrive(source, ip, port)
+        if arrived is not None:
+            return arrived
+        viewpoint = self._directory.node_of(source)
+        return source, self._directory.target(ip, port, viewpoint=viewpoint)
+
+    async def _deliver(self, packet: "_Packet", schedule: Sequence[float], limit: float) -> bool:
         """Send a packet and its repetitions; True when somebody received one."""
         begun = self._clock.now()
         for at, following in zip(schedule, (*schedule[1:], limit), strict=True):
-            if self._try(source, target, flags):
+            if self._try(packet):
                 await self._clock.sleep(ROUND_TRIP)
                 return True
             wait = min(following, limit) - max(at, self._clock.now() - begun)
@@ -110,19 +153,36 @@ class Connections:
                 break
         return False
 
-    def _try(self, source: Endpoint, target: Target, flags: str) -> bool:
+    def _try(self, packet: "_Packet") -> bool:
+        source, target = packet.source, packet.target
         verdict = self._enforcement.verdict(source, target.endpoint, target.port)
         allowed = verdict.verdict == "ALLOWED"
+        here, there = self._enforcement.nodes(source, target.endpoint)
         event = Event(
             at=self._clock.now(),
             source=source,
-            destination=target.endpoint,
+            destination=verdict.destination,
             port=target.port,
             protocol="TCP",
             verdict=verdict,
-            flags=flags,
-            size=SYN_BYTES if flags == "SYN" else DATA_BYTES,
+            flags=packet.flags,
+            size=SYN_BYTES if packet.flags == "SYN" else DATA_BYTES,
+            source_port=packet.source_port,
+            source_node=here,
+            destination_node=there,
         )
         if not allowed or target.answer == "open":
             self._wire.record(event)
+        if allowed and here and not there:
+            self._directory.use(here, target.endpoint.ip)
         return allowed and target.answer != "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """What is sent and repeated."""
+
+    source: Endpoint
+    target: Target
+    flags: str
+    source_port: int

@@ -18,14 +18,19 @@ class Query:
     Attributes:
         name: complete, without the trailing dot.
         qtype: "A" or "AAAA".
-        rcode: of the answer: 0, 3 (no such name), 5 (refused by the proxy); None: no answer.
+        rcode: of the answer: 0, 3 (no such name), 5 (refused by the proxy); None: no answer. The
+            proxy may be set to refuse with 3: what it refused is told by the verdict's `l7`.
         addresses: how many the answer held.
+        ips: those addresses.
+        ttl: seconds for which the answer holds, 0 when it holds no address.
     """
 
     name: str
     qtype: str
     rcode: int | None = None
     addresses: int = 0
+    ips: tuple[str, ...] = ()
+    ttl: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Only reading of single objects; how they relate to each other is in `directory`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from acns_chaos.policy import Endpoint
 
@@ -45,6 +45,7 @@ class Pod:
         endpoint: what policy sees.
         listening: (port, protocol) of every container port.
         raw: the Kubernetes object.
+        node: name of the node it runs on.
     """
 
     namespace: str
@@ -53,6 +54,38 @@ class Pod:
     endpoint: Endpoint
     listening: frozenset[tuple[int, str]]
     raw: Mapping[str, Any]
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node, as itself and as the others see it.
+
+    Attributes:
+        name: of the node.
+        ip: its internal address.
+        host: what policy sees on the node itself.
+        remote: what policy sees on every other node.
+    """
+
+    name: str
+    ip: str
+    host: Endpoint
+    remote: Endpoint
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self | None:
+        """The view of a raw Node, None without an internal address."""
+        labels = raw["metadata"].get("labels") or {}
+        for address in raw.get("status", {}).get("addresses", ()):
+            if address["type"] == "InternalIP":
+                ip = address["address"]
+                host, remote = (
+                    Endpoint.entity(entity, node_labels=labels, ip=ip)
+                    for entity in ("host", "remote-node")
+                )
+                return cls(raw["metadata"]["name"], ip, host, remote)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +103,8 @@ class Target:
     answer: str
 
 
-def running_pod(raw: dict[str, Any], namespace: Mapping[str, Any] | None) -> Pod:
-    """The view of a raw Pod in a raw Namespace, which may be missing."""
+def running_pod(raw: dict[str, Any], namespace: Mapping[str, Any] | None, node: str = "") -> Pod:
+    """The view of a raw Pod in a raw Namespace, which may be missing, on a node."""
     metadata = raw["metadata"]
     listening = frozenset(
         (int(port["containerPort"]), str(port.get("protocol") or "TCP"))
@@ -85,6 +118,7 @@ def running_pod(raw: dict[str, Any], namespace: Mapping[str, Any] | None) -> Pod
         endpoint=Endpoint.from_pod(raw, namespace or {"metadata": {"name": metadata["namespace"]}}),
         listening=listening,
         raw=raw,
+        node=node,
     )
 
 

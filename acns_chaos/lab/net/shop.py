@@ -2,15 +2,20 @@
 
 A request crosses world → store-front, then store-front → product-service or order-service, and
 for an order order-service → rabbitmq; each hop is judged by the policy in force. nginx resolved
-its backends when it started, so the storefront needs no DNS; order-service resolves rabbitmq when
-it first publishes. The front hop's silence is made in `listener`; what pages say is in `pages`.
+its backends when it started, so the storefront needs no DNS. What answers behind it is in
+`backends`; the front hop's silence is made in `listener`; what pages say is in `pages`.
 
-Not modelled: the load balancer taking a silent backend out of its rotation; a storefront without
-ready pods closes connections instead of refusing them.
+Not modelled: the load balancer taking a silent backend out of its rotation; a customer's kept-alive
+connection among the simulated ones. Over real HTTP one pod of the storefront serves, the first, and
+the first node receives; without ready pods connections are closed instead of refused.
 """
 
-from aiohttp import web
+import itertools
 
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from acns_chaos.lab.net.backends import ORDERS_PORT, PRODUCTS_PORT, Backends
 from acns_chaos.lab.net.clock import Clock
 from acns_chaos.lab.net.connections import DATA_BYTES, Connections, Outcome
 from acns_chaos.lab.net.directory import Directory
@@ -18,13 +23,14 @@ from acns_chaos.lab.net.dns import Resolver
 from acns_chaos.lab.net.enforcement import Enforcement
 from acns_chaos.lab.net.events import SYN_BYTES, Event, Wire
 from acns_chaos.lab.net.listener import Gate, Socket, open_listener
+from acns_chaos.lab.net.logs import PROBE_ADDRESS, ShopLog
 from acns_chaos.lab.net.objects import Pod
-from acns_chaos.lab.net.pages import Page, error_page, front_page, orders_page, products_page
+from acns_chaos.lab.net.pages import Page, error_page, front_page
 from acns_chaos.lab.world import Shop as ShopServices
 from acns_chaos.policy import Endpoint, Verdict
 
 CUSTOMER = Endpoint.outside("198.51.100.10")
-FRONT_PORT, ORDERS_PORT, PRODUCTS_PORT, QUEUE_PORT = 8080, 3000, 3002, 5672
+FRONT_PORT = 8080
 # nginx: proxy_connect_timeout and proxy_read_timeout.
 PROXY_SECONDS = 60.0
 
@@ -39,6 +45,7 @@ class Shop:
         connections, resolver: the wire between them.
         wire: where the front hop is counted.
         clock: for time-outs.
+        log: what its programs say.
         established: workloads that resolved and opened their connections before.
     """
 
@@ -51,6 +58,7 @@ class Shop:
         resolver: Resolver,
         wire: Wire,
         clock: Clock,
+        log: ShopLog,
         *,
         established: frozenset[str] = frozenset(),
     ) -> None:
@@ -58,22 +66,23 @@ class Shop:
         self._directory = directory
         self._enforcement = enforcement
         self._connections = connections
-        self._resolver = resolver
         self._wire = wire
         self._clock = clock
-        # Address of each order-service pod to that of the queue pod it is connected to.
-        self._queues: dict[str, str] = {}
-        orders, queue = self._backend(services.orders), self._backend(services.queue)
-        if services.orders in established and orders and queue:
-            self._queues[orders.ip] = queue.ip
+        self._log = log
+        self.backends = Backends(
+            services, directory, connections, resolver, clock, log, established=established
+        )
+        self._turn = itertools.count()
         self._runner: web.AppRunner | None = None
+        # What stands before the pages; to be set before the start.
+        self.middlewares: list[Middleware] = []
         self._gate: Gate | None = None
 
     # ------------------------------------------------------------------ over HTTP
 
     async def start(self) -> str:
         """Serve on a free loopback port; returns the URL that stands for the load balancer."""
-        app = web.Application()
+        app = web.Application(middlewares=self.middlewares)
         app.router.add_route("*", "/{path:.*}", self._handle)
         # nginx closes towards its backends when the client has gone.
         self._runner = web.AppRunner(
@@ -104,12 +113,22 @@ class Shop:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=503)
-        verdict = self._front_verdict(CUSTOMER, front)
+        customer = self._arriving(CUSTOMER, front, by_turns=False)
+        verdict = self._front_verdict(customer, front)
         if verdict.verdict == "ALLOWED":
-            self._book(CUSTOMER, front, verdict, "SYN", 1)
+            peer = request.transport.get_extra_info("peername") if request.transport else None
+            self._book(customer, front, verdict, "SYN", 1, peer[1] if peer else 0)
         body = await request.read()
         kind = request.headers.get("Content-Type", "") if body else ""
-        page = await self.serve(front, request.method, request.path, body, kind)
+        page = await self.serve(
+            front,
+            request.method,
+            request.path,
+            body,
+            kind,
+            client=customer.ip,
+            agent=request.headers.get("User-Agent", "-"),
+        )
         headers = {"Server": "nginx"}
         if page.body or page.status != 201:
             headers["Content-Type"] = page.content_type
@@ -128,7 +147,8 @@ class Shop:
         front = self._backend(self._services.front)
         if self._gate is None:
             return
-        if front is None or self._front_verdict(CUSTOMER, front).verdict == "ALLOWED":
+        customer = self._arriving(CUSTOMER, front, by_turns=False) if front else CUSTOMER
+        if front is None or self._front_verdict(customer, front).verdict == "ALLOWED":
             self._gate.open()
         else:
             self._gate.close()
@@ -137,14 +157,25 @@ class Shop:
         front = self._backend(self._services.front)
         if front is None:
             return
-        verdict = self._front_verdict(CUSTOMER, front)
+        customer = self._arriving(CUSTOMER, front, by_turns=False)
+        verdict = self._front_verdict(customer, front)
         if verdict.verdict != "ALLOWED":
-            self._book(CUSTOMER, front, verdict, "SYN" if syn else "ACK, PSH", count)
+            flags, port = "SYN" if syn else "ACK, PSH", self._connections.ports.next()
+            self._book(customer, front, verdict, flags, count, port)
 
     def _front_verdict(self, client: Endpoint, front: Pod) -> Verdict:
         return self._enforcement.verdict(client, front.endpoint, FRONT_PORT)
 
-    def _book(self, client: Endpoint, front: Pod, verdict: Verdict, flags: str, count: int) -> None:
+    def _arriving(self, client: Endpoint, front: Pod, *, by_turns: bool) -> Endpoint:
+        service = self._directory.service(self._services.namespace, self._services.front)
+        if service is None:
+            return client
+        return self._directory.arriving(client, service, front, by_turns=by_turns)
+
+    def _book(
+        self, client: Endpoint, front: Pod, verdict: Verdict, flags: str, count: int, port: int
+    ) -> None:
+        here, there = self._enforcement.nodes(client, front.endpoint)
         self._wire.record(
             Event(
                 at=self._clock.now(),
@@ -156,6 +187,9 @@ class Shop:
                 flags=flags,
                 size=SYN_BYTES if flags == "SYN" else DATA_BYTES,
                 count=count,
+                source_port=port,
+                source_node=here,
+                destination_node=there,
             )
         )
 
@@ -175,17 +209,34 @@ class Shop:
         Returns:
             The answer, None when the storefront stayed silent or has no pod.
         """
-        front = self._backend(self._services.front)
+        front = self._backend(self._services.front, next(self._turn))
         if front is None:
             return None
-        outcome = await self._connections.connect(client, front.ip, FRONT_PORT, timeout=timeout)
+        source = self._arriving(client, front, by_turns=True)
+        outcome = await self._connections.connect(source, front.ip, FRONT_PORT, timeout=timeout)
         if outcome is not Outcome.OPEN:
             return None
         kind = "application/json" if method == "POST" else ""
-        return await self.serve(front, method, path, b"{}" if kind else b"", kind)
+        body = b"{}" if kind else b""
+        seen = client if client.ip == PROBE_ADDRESS else source
+        return await self.serve(front, method, path, body, kind, client=seen.ip)
+
+    def is_front(self, pod: Pod, port: int) -> bool:
+        """Whether a port of a pod is the storefront's."""
+        service = self._directory.service(self._services.namespace, self._services.front)
+        pods = self._directory.backends(service) if service else []
+        return port == FRONT_PORT and any(each.endpoint == pod.endpoint for each in pods)
 
     async def serve(
-        self, front: Pod, method: str, path: str, body: bytes = b"", content_type: str = ""
+        self,
+        front: Pod,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        content_type: str = "",
+        *,
+        client: str = "127.0.0.1",
+        agent: str = "",
     ) -> Page:
         """What the storefront's nginx answers to a request that reached it.
 
@@ -195,11 +246,20 @@ class Shop:
             path: of the URL, without the query.
             body: of the request.
             content_type: of the request, with or without parameters.
+            client: address of who asks, for the log.
+            agent: what that calls itself, "" for a browser.
         """
+        page = await self._page(front, method, path, body, content_type)
+        self._log.visited(front, client, method, path, page, agent)
+        return page
+
+    async def _page(
+        self, front: Pod, method: str, path: str, body: bytes, content_type: str
+    ) -> Page:
         rest = _below(path, "/api/products")
         if rest is not None:
             failed = await self._proxy(front, self._services.products, PRODUCTS_PORT)
-            return failed or products_page(method, rest)
+            return failed or self.backends.products(method, rest, client=front.ip)
         rest = _below(path, "/api/orders")
         if rest is None:
             return front_page(path) if method in ("GET", "HEAD") else error_page(405)
@@ -207,10 +267,10 @@ class Shop:
         failed = await self._proxy(front, self._services.orders, ORDERS_PORT)
         if failed:
             return failed
-        page = orders_page(method, rest, body, content_type)
-        if page.status != 201:
-            return page
-        return await self._publish(page, begun + PROXY_SECONDS)
+        until = begun + PROXY_SECONDS
+        return await self.backends.orders(
+            method, rest, body, content_type, client=front.ip, until=until
+        )
 
     async def _proxy(self, front: Pod, service: str, port: int) -> Page | None:
         """Reach a backend; None when it was reached, else nginx's error page."""
@@ -224,31 +284,8 @@ class Shop:
             return None
         return error_page(502 if outcome is Outcome.REFUSED else 504)
 
-    async def _publish(self, page: Page, until: float) -> Page:
-        """Hand an order to the queue; nginx waits for that until a point in time."""
-        orders = self._backend(self._services.orders)
-        if orders is None:
-            return error_page(502)
-        peer = self._queues.get(orders.ip)
-        if peer is not None and self._directory.endpoint(peer).kind == "pod":
-            outcome = await self._connections.send(
-                orders.endpoint, peer, QUEUE_PORT, timeout=until - self._clock.now()
-            )
-            return page if outcome is Outcome.OPEN else error_page(504)
-        addresses = await self._resolver.lookup(orders, self._services.queue)
-        if not addresses:
-            return error_page(500)
-        outcome = await self._connections.connect(
-            orders.endpoint, addresses[0], QUEUE_PORT, timeout=until - self._clock.now()
-        )
-        queue = self._backend(self._services.queue)
-        if outcome is Outcome.OPEN and queue is not None:
-            self._queues[orders.ip] = queue.ip
-            return page
-        return error_page(504 if outcome is Outcome.TIMEOUT else 500)
-
-    def _backend(self, service: str) -> Pod | None:
-        return self._directory.backend(self._services.namespace, service)
+    def _backend(self, service: str, turn: int = 0) -> Pod | None:
+        return self._directory.backend(self._services.namespace, service, turn)
 
 
 def _below(path: str, prefix: str) -> str | None:

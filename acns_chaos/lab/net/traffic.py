@@ -9,12 +9,12 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 
 from acns_chaos.lab.net.clock import Clock
+from acns_chaos.lab.net.logs import PROBE_ADDRESS
 from acns_chaos.lab.net.metrics import Metrics
 from acns_chaos.lab.net.shop import Shop
 from acns_chaos.policy import Endpoint
 
-# The address that Azure's load balancers probe from.
-PROBE = Endpoint.outside("168.63.129.16")
+PROBE = Endpoint.outside(PROBE_ADDRESS)
 PROBE_EVERY = 5.0
 CUSTOMERS_EVERY = 1.0
 ORDER_EVERY = 15.0
@@ -34,6 +34,7 @@ class Traffic:
         metrics: for the noise.
         clock: for its pace.
         chance: for its jitter.
+        noise: told how many router solicitations were dropped, besides the metrics.
     """
 
     def __init__(
@@ -42,17 +43,19 @@ class Traffic:
         metrics: Metrics,
         clock: Clock,
         chance: random.Random | None = None,
+        noise: Callable[[int], None] | None = None,
     ) -> None:
         self._shop = shop
         self._metrics = metrics
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
+        self._heard = noise
         self._tasks: set[asyncio.Task[None]] = set()
         self._visits = 0
 
     def start(self) -> None:
         """Begin."""
-        self._metrics.record_noise(NOISE_BEFORE)
+        self._make_noise(NOISE_BEFORE)
         self._spawn(self._forever(NOISE_EVERY, self._noise))
         if self._shop is not None:
             self._spawn(self._forever(PROBE_EVERY, self._probe))
@@ -79,7 +82,12 @@ class Traffic:
             await self._clock.sleep(every * self._chance.uniform(0.9, 1.1))
 
     async def _noise(self) -> None:
-        self._metrics.record_noise()
+        self._make_noise(1)
+
+    def _make_noise(self, count: int) -> None:
+        self._metrics.record_noise(count)
+        if self._heard is not None:
+            self._heard(count)
 
     async def _probe(self) -> None:
         # The next probe does not wait for this one.

@@ -1,128 +1,127 @@
-"""Busybox `wget` as a probe: --spider, and -q -O - for small pages. Other tools are in `tools`."""
+"""Busybox `wget`: --spider, and -O - for pages. Other tools are in `tools`."""
 
-from dataclasses import dataclass
-from typing import Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
-from acns_chaos.lab.net.commands import NotModelled, parse_options, seconds
+from acns_chaos.lab.net.clock import Clock
+from acns_chaos.lab.net.commands import NotModelled, Options, parse_options, seconds
 from acns_chaos.lab.net.connections import Connections, Outcome
-from acns_chaos.lab.net.directory import Directory
 from acns_chaos.lab.net.dns import Resolver
-from acns_chaos.lab.net.objects import Pod
-from acns_chaos.lab.net.pages import Page, outside_page, service_page
+from acns_chaos.lab.net.pages import Page
+from acns_chaos.lab.net.process import Process, within
+from acns_chaos.lab.net.web import Url, Web
 
-_PORTS = {"http": 80, "https": 443}
-_REDIRECTS = 5
+# It sends this many requests before it calls that too many redirections.
+_REQUESTS = 16
 _LONG = {
     "spider": False,
     "quiet": False,
     "timeout": True,
     "tries": True,
     "output-document": True,
+    "header": True,
+    "user-agent": True,
     "no-check-certificate": False,
 }
+_STDOUT = "-"
+_AGENT = "Wget"
 
 
-class Process(Protocol):
-    """Where it runs and writes."""
-
-    pod: Pod
-
-    async def out(self, text: str) -> None:
-        """Write to standard output."""
-
-    async def err(self, text: str) -> None:
-        """Write one line to standard error."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Url:
-    scheme: str
-    authority: str
-    host: str
-    port: int
-    path: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.path}"
-
-
-async def wget(
-    process: Process,
-    argv: list[str],
-    directory: Directory,
-    resolver: Resolver,
-    connections: Connections,
-) -> int:
-    """Run it.
+class Wget:
+    """Runs it.
 
     Args:
-        process: the pod it runs in.
-        argv: with "wget" first.
-        directory: who serves at an address.
         resolver: for the host's name.
         connections: for TCP.
-
-    Returns:
-        0 when the page exists, else 1.
-
-    Raises:
-        NotModelled: an option or URL that the lab cannot act on.
+        web: for the answers.
+        clock: for the time-out of an answer.
     """
-    options = parse_options(argv, plain="q", valued="TtO", long=_LONG)
-    quiet = "q" in options or "quiet" in options
-    spider = "spider" in options
-    if not spider and not (quiet and options.last("O", "output-document") == "-"):
-        raise NotModelled("`wget` other than with --spider or with -q -O -")
-    if len(options.operands) != 1:
-        raise NotModelled("`wget` with anything but one URL")
-    timeout = seconds("wget", options.last("T", "timeout"))
-    url = _parse(options.operands[0])
-    for _ in range(_REDIRECTS + 1):
-        addresses = await resolver.lookup(process.pod, url.host)
+
+    def __init__(
+        self, resolver: Resolver, connections: Connections, web: Web, clock: Clock
+    ) -> None:
+        self._resolver = resolver
+        self._connections = connections
+        self._web = web
+        self._clock = clock
+
+    async def run(self, process: Process, argv: list[str]) -> int:
+        """Run a command line.
+
+        Args:
+            process: where it runs.
+            argv: with "wget" first.
+
+        Returns:
+            0 when the page exists, else 1.
+
+        Raises:
+            NotModelled: an option or URL that the lab cannot act on.
+        """
+        options = parse_options(argv, plain="q", valued="TtOU", long=_LONG)
+        if "spider" not in options and options.last("O", "output-document") != _STDOUT:
+            raise NotModelled("`wget` that writes a file, other than with --spider or -O -")
+        if len(options.operands) != 1:
+            raise NotModelled("`wget` with anything but one URL")
+        quiet = "q" in options or "quiet" in options
+        timeout = seconds("wget", options.last("T", "timeout"))
+        url = Url.parse("wget", options.operands[0])
+        announce = not quiet
+        for _ in range(_REQUESTS):
+            page = await self._request(process, url, timeout, announce=announce)
+            if page is None:
+                return 1
+            if page.location:
+                # A location on the same server is asked for on the same address, unannounced.
+                announce = not quiet and not page.location.startswith("/")
+                url = Url.parse("wget", urljoin(url.text, page.location))
+                continue
+            return await _finish(process, options, page, quiet=quiet)
+        await process.err("wget: too many redirections")
+        return 1
+
+    async def _request(
+        self, process: Process, url: Url, timeout: float | None, *, announce: bool
+    ) -> Page | None:
+        """One answer, None when there is none; why is said then."""
+        addresses = await self._resolver.lookup(process.pod, url.host, libc=process.libc)
         if not addresses:
             await process.err(f"wget: bad address '{url.authority}'")
-            return 1
+            return None
         ip = addresses[0]
-        if not quiet:
+        if announce:
             await process.err(f"Connecting to {url.authority} ({ip}:{url.port})")
-        outcome = await connections.connect(process.pod.endpoint, ip, url.port, timeout=timeout)
+        source = process.pod.endpoint
+        outcome = await self._connections.connect(source, ip, url.port, timeout=timeout)
         if outcome is not Outcome.OPEN:
             await process.err(_failure(outcome, ip, timed=timeout is not None))
-            return 1
-        page = _page(directory, url, ip)
+            return None
+        begun = self._clock.now()
+        page = await within(self._clock, timeout, self._web.get(process.pod, url, ip, agent=_AGENT))
         if page is None:
-            await process.err("wget: error getting response")
-            return 1
-        if page.location:
-            url = _parse(urljoin(url.text, page.location))
-            continue
-        if page.status >= 400:
-            await process.err(f"wget: server returned error: HTTP/1.1 {page.status} {page.reason}")
-            return 1
-        if not spider:
-            await process.out(page.body)
-        elif not quiet:
+            late = timeout is not None and self._clock.now() - begun >= timeout
+            await process.err(
+                "wget: download timed out" if late else "wget: error getting response"
+            )
+        return page
+
+
+async def _finish(process: Process, options: Options, page: Page, *, quiet: bool) -> int:
+    if page.status >= 400:
+        await process.err(f"wget: server returned error: HTTP/1.1 {page.status} {page.reason}")
+        return 1
+    if "spider" in options:
+        if not quiet:
             await process.err("remote file exists")
         return 0
-    await process.err("wget: too many redirections")
-    return 1
-
-
-def _parse(text: str) -> _Url:
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.scheme not in _PORTS:
-        raise NotModelled(f"`wget` of a {parts.scheme} URL")
-    try:
-        port = parts.port or _PORTS[parts.scheme]
-    except ValueError:
-        port = 0
-    host = parts.hostname or ""
-    if not host or not port or "@" in parts.netloc or "[" in parts.netloc:
-        raise NotModelled(f"`wget` of {text!r}")
-    path = parts.path or "/"
-    return _Url(parts.scheme, parts.netloc, host, port, path)
+    if not quiet:
+        await process.err("writing to stdout")
+    await process.out(page.body)
+    if not quiet:
+        size = len(page.body.encode())
+        bar = "*" * 32
+        await process.err(f"-                    100% |{bar}|{size:>6}  0:00:00 ETA")
+        await process.err("written to stdout")
+    return 0
 
 
 def _failure(outcome: Outcome, ip: str, *, timed: bool) -> str:
@@ -131,16 +130,3 @@ def _failure(outcome: Outcome, ip: str, *, timed: bool) -> str:
     if timed:
         return "wget: download timed out"
     return f"wget: can't connect to remote host ({ip}): Operation timed out"
-
-
-def _page(directory: Directory, url: _Url, ip: str) -> Page | None:
-    target = directory.target(ip, url.port)
-    if target.endpoint.kind == "pod":
-        if url.scheme == "https":
-            # A plain server does not answer a TLS greeting with anything that wget understands.
-            return None
-        pod = next(p for p in directory.pods() if p.endpoint == target.endpoint)
-        labels = pod.raw["metadata"].get("labels") or {}
-        return service_page(labels.get("app", ""), target.port, "GET", url.path)
-    host = directory.outside_host(ip)
-    return outside_page(host, url.path) if host else None

@@ -1,0 +1,158 @@
+"""The way in for orders: a few paths beside the API, on the API's own listener.
+
+``/lab/v1`` is outside /api and /apis, so no client of Kubernetes meets it, and nothing here is
+spoilt by an order. It takes a token of its own that stands only in the registration of the lab
+(mode 0600): what is given a kubeconfig of the lab cannot order misbehaviour by it. A socket of its
+own would be one more thing to leave behind after ``kill -9``.
+
+- ``GET /lab/v1``: ``{"misbehaviours": [...], "ended": [...]}``
+- ``POST /lab/v1/misbehaviours``: an order (see ``orders.read_order``); 201 with what began
+- ``DELETE /lab/v1/misbehaviours``, ``DELETE /lab/v1/misbehaviours/ID``: end all, or one
+
+What cannot be meant is 400, ``{"error": "<sentence>"}``.
+"""
+
+import hmac
+import json
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from acns_chaos.lab.api.store import Store
+from acns_chaos.lab.api.writes import Writes
+from acns_chaos.lab.misbehave import actors, parts, pods
+from acns_chaos.lab.misbehave.catalogue import SERVERS
+from acns_chaos.lab.misbehave.front import Front
+from acns_chaos.lab.misbehave.orders import Misused, read_order
+from acns_chaos.lab.misbehave.stage import Cluster
+from acns_chaos.lab.misbehave.table import Entry, Table
+from acns_chaos.lab.misbehave.watches import Watches
+
+__all__ = ["BASE", "Misbehaviour"]
+
+BASE = "/lab/v1"
+_CLEARED = "it was cleared"
+
+
+class Misbehaviour:
+    """Everything about misbehaviour of one lab.
+
+    Args:
+        store: the objects.
+        network: the parts that can be slowed and stopped.
+        token: that an order must carry.
+    """
+
+    def __init__(self, store: Store, network: Any, token: str) -> None:
+        self.table = Table()
+        self._watches = Watches(self.table)
+        self._fronts = {server: Front(server, self.table, self._watches) for server in SERVERS}
+        self._store = store
+        self._cluster = Cluster(store, Writes(store))
+        self._network = network
+        self._token = token
+
+    def middlewares(self, server: str) -> list[Middleware]:
+        """What stands before the handlers of "kubernetes", "prometheus" or "shop"."""
+        front = self._fronts[server]
+        return [_Orders(self), front] if server == "kubernetes" else [front]
+
+    def close(self) -> None:
+        """End everything: the lab stops."""
+        self.clear()
+        for front in self._fronts.values():
+            front.close()
+
+    def order(self, document: object) -> Entry:
+        """Begin what somebody asks for.
+
+        Raises:
+            Misused: it cannot be meant.
+        """
+        order = read_order(document)
+        family = order.kind.family
+        if family in ("part", "pod") and order.count is not None:
+            raise Misused(f"{order.kind.name} cannot be counted: say for how long.")
+        entry = self.table.add(order)
+        try:
+            if family == "part":
+                parts.begin(entry, self.table, self._store, self._network)
+            elif family == "pod":
+                pods.begin(entry, self.table, self._store)
+            elif family == "actor":
+                actors.begin(entry, self.table, self._cluster)
+        except BaseException:
+            self.table.forget(entry)
+            raise
+        self._watches.meet(entry)
+        return entry
+
+    def clear(self, number: str = "") -> list[Entry]:
+        """End one, or all; returns them.
+
+        Raises:
+            Misused: there is none of that number.
+        """
+        entries = [self.table.find(number)] if number else list(self.table)
+        for entry in entries:
+            self.table.end(entry, _CLEARED)
+        return entries
+
+    def as_json(self) -> dict[str, Any]:
+        """What is going on and what is over."""
+        return {
+            "misbehaviours": [entry.as_json() for entry in self.table],
+            "ended": [entry.as_json() for entry in self.table.ended()],
+        }
+
+    def may_order(self, header: str) -> bool:
+        """Whether a request's Authorization is the control token's."""
+        return hmac.compare_digest(
+            header.encode(errors="surrogateescape"), f"Bearer {self._token}".encode()
+        )
+
+
+class _Orders:
+    """The middleware that answers under ``BASE``."""
+
+    __middleware_version__ = 1
+
+    def __init__(self, misbehaviour: Misbehaviour) -> None:
+        self._misbehaviour = misbehaviour
+
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer what is under the base, leave the rest."""
+        if not (request.path.startswith(f"{BASE}/") or request.path == BASE):
+            return await handler(request)
+        if not self._misbehaviour.may_order(request.headers.get("Authorization", "")):
+            return _refused(401, "This takes the control token of the lab's registration.")
+        try:
+            return await self._answer(request)
+        except Misused as why:
+            return _refused(400, str(why))
+        except web.HTTPRequestEntityTooLarge:
+            return _refused(413, "An order is not that long.")
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        found = self._misbehaviour
+        match request.method, request.path.removeprefix(BASE).strip("/").split("/"):
+            case "GET", [""]:
+                return web.json_response(found.as_json())
+            case "POST", ["misbehaviours"]:
+                return web.json_response(found.order(await _body(request)).as_json(), status=201)
+            case "DELETE", ["misbehaviours", *rest] if len(rest) <= 1:
+                cleared = found.clear(*rest)
+                return web.json_response({"cleared": [entry.as_json() for entry in cleared]})
+        return _refused(404, f"There is no {request.method} {request.path}.")
+
+
+async def _body(request: web.Request) -> Any:
+    try:
+        return json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise Misused("An order is JSON, and this is none.") from None
+
+
+def _refused(code: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=code)

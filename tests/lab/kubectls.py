@@ -1,0 +1,71 @@
+"""The kubectl programs that the lab is tried with: the one on PATH and, if named, an old one."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+OLD = "kubectl-1.20"
+
+
+def _found() -> list[tuple[str, str]]:
+    """Every kubectl that there is, by the name that the tests are listed under."""
+    current = shutil.which("kubectl")
+    old = os.environ.get("ACNS_CHAOS_OLD_KUBECTL") or shutil.which(OLD)
+    named = {"kubectl": current, OLD: shutil.which(old) if old else None}
+    return [(name, path) for name, path in named.items() if path]
+
+
+KUBECTLS = _found()
+
+
+def run_kubectl(
+    path: str,
+    kubeconfig: str | os.PathLike[str],
+    *args: str,
+    input: str | None = None,  # noqa: A002
+    timeout: float = 30,
+) -> subprocess.CompletedProcess[str]:
+    """Run a kubectl against a lab, with an empty home so that no cache of an earlier lab is read.
+
+    Args:
+        path: the program.
+        kubeconfig: the file that leads to the lab.
+        args: what comes after `kubectl`.
+        input: what it reads from standard input; None for nothing.
+        timeout: seconds until it is stopped.
+
+    Returns:
+        The ended process, with its output as text.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end in time.
+    """
+    with tempfile.TemporaryDirectory() as home:
+        keep = {
+            key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")
+        }
+        return subprocess.run(
+            [path, *args],
+            env={**keep, "HOME": home, "KUBECONFIG": str(kubeconfig)},
+            cwd=home,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+
+@pytest.fixture(
+    params=KUBECTLS or [("kubectl", "")], ids=[name for name, _ in KUBECTLS] or ["kubectl"]
+)
+def kubectl_path(request: pytest.FixtureRequest) -> str:
+    """Each kubectl in turn; skips when there is none."""
+    path: str = request.param[1]
+    if not path:
+        pytest.skip("kubectl is not on PATH")
+    return path
