@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,9 @@ def _like(wanted: str, line: str) -> bool:
 
 def test_every_step_prints_what_the_page_shows(tmp_path: Path) -> None:
     """All policies, both connectivity tests before and after, FQDN, chaos, describe, restore."""
+    for program in ("bash", "curl", "kubectl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
     script = [f"cd '{ROOT}'"]
     for number, (line, code, _) in enumerate(steps()):
         # As typed: `-it` without a terminal is only a warning of kubectl's on standard error.
