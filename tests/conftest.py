@@ -1,10 +1,22 @@
-"""What every tier shares: in CI a skip is a failure; no test looks at the home of the user."""
+"""What every tier shares: in CI a skip is a failure; no test looks at the home of the user.
+
+Tests that need a real cluster are deselected, not skipped, unless one is named.
+"""
 
 import os
 
 import pytest
 
 IN_CI = os.environ.get("CI", "").lower() not in ("", "false", "0")
+REAL_CLUSTER = os.environ.get("ACNS_CHAOS_TEST_CONTEXT", "")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests for a real cluster when none is named."""
+    real = [item for item in items if item.get_closest_marker("real_cluster")]
+    if real and not REAL_CLUSTER:
+        config.hook.pytest_deselected(items=real)
+        items[:] = [item for item in items if item not in real]
 
 
 @pytest.hookimpl(trylast=True)

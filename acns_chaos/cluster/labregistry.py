@@ -43,12 +43,15 @@ class Found:
 
 
 def lab_home(environ: Mapping[str, str]) -> Path:
-    """Return the folder where a lab started by hand is registered."""
+    """Return the folder where a lab started by hand is registered.
+
+    The lab has its own function for it, as the two share no code; a test holds them together.
+    """
     if named := environ.get("ACNS_CHAOS_LAB_HOME"):
         return Path(named)
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "acns-chaos"
-    return Path(environ.get("HOME", "/")) / ".cache" / "acns-chaos"
+    return Path(environ.get("HOME", "~")).expanduser() / ".cache" / "acns-chaos"
 
 
 def find_lab(home: Path) -> Found | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from acns_chaos.errors import AcnsChaosError
 
-_NEEDED = frozenset({"aiohttp", "cryptography", "google", "grpc", "promql_parser", "yaml"})
+_NEEDED = frozenset({"aiohttp", "cryptography", "google", "grpc", "promql_parser", "re2", "yaml"})
 
 
 def _port(text: str) -> int:

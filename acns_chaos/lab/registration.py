@@ -8,7 +8,7 @@ one leaves that was killed, the next one or ``acns-chaos lab down`` takes away. 
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -47,10 +47,15 @@ class Registration:
             line: one line of JSON.
         """
         draft = self._file.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.chmod(0o600)
-        draft.write_text(line)
-        draft.replace(self._file)
+        try:
+            draft.touch(mode=0o600)
+            draft.chmod(0o600)
+            draft.write_text(line)
+            draft.replace(self._file)
+        except OSError as error:
+            with suppress(OSError):
+                draft.unlink()
+            raise _unusable(self._file.parent, error) from None
 
     def withdraw(self) -> None:
         """Remove the ready line."""
@@ -68,9 +73,11 @@ def registered(home: Path) -> Iterator[Registration]:
         LabError: another lab holds the lock, or the directory cannot be used.
     """
     with _locked(home) as file:
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            os.pwrite(file.fileno(), f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise _unusable(home, error) from None
         registration = Registration(home)
         try:
             yield registration
@@ -104,11 +111,15 @@ def _opened(home: Path) -> TextIO:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise LabError(
-            f"The lab cannot be registered in {home} ({error.strerror}): set "
-            "ACNS_CHAOS_LAB_HOME to a directory that can be written."
-        ) from None
+        raise _unusable(home, error) from None
     return os.fdopen(descriptor, "r+")
+
+
+def _unusable(home: Path, error: OSError) -> LabError:
+    return LabError(
+        f"The lab cannot be registered in {home} ({error.strerror}): set "
+        "ACNS_CHAOS_LAB_HOME to a directory that can be written."
+    )
 
 
 def _is_still(path: Path, file: TextIO) -> bool:

@@ -23,21 +23,21 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from acns_chaos.lab.api.admission import load, load_definitions
 from acns_chaos.lab.api.app import Api
-from acns_chaos.lab.api.derived import Derived
+from acns_chaos.lab.api.controllers.derived import Derived
+from acns_chaos.lab.api.controllers.operator import Operator
 from acns_chaos.lab.api.failures import Failure
-from acns_chaos.lab.api.objects import now
-from acns_chaos.lab.api.operator import Operator
+from acns_chaos.lab.api.kinds.objects import now
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.streams.ports import Ports
+from acns_chaos.lab.api.writing.admission import load, load_definitions
 from acns_chaos.lab.detached import let_go
 from acns_chaos.lab.leftovers import private_directory
 from acns_chaos.lab.misbehave.control import BASE, Misbehaviour
 from acns_chaos.lab.net.network import Network
 from acns_chaos.lab.registration import LabError, Registration, lab_home, registered
 from acns_chaos.lab.tls import make_certificates
-from acns_chaos.lab.world import load_world
+from acns_chaos.lab.world import World, load_world
 
 _HOST = "127.0.0.1"
 _GRACE = 0.2  # seconds that open requests get at the end
@@ -86,20 +86,10 @@ def serve(settings: Settings) -> None:
 async def _run(settings: Settings, directory: Path, registration: Registration | None) -> None:
     stop = _stop_requests(until_stdin_closes=settings.until_stdin_closes)
     world = load_world(settings.world)
-    store = Store()
+    store = _filled_store(world)
     address = _loopback(settings.bind)
     certificates = make_certificates(address)
     token = secrets.token_urlsafe(32)
-    load_definitions(store)
-    # The operator comes before the world: it judges the world's policies too.
-    Operator(store)
-    for obj in world.objects:
-        try:
-            load(store, obj)
-        except Failure as failure:
-            which = f"{obj['kind']} {obj['metadata']['name']}"
-            raise LabError(f"{which} of the world {world.name} is refused: {failure}.") from None
-    Derived(store)
     network = Network(store, world)
     for secret in network.relay.secrets():
         load(store, secret)
@@ -154,6 +144,26 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
         finally:
             misbehaviour.close()
             await network.stop()
+
+
+def _filled_store(world: World) -> Store:
+    """A store that holds a world and what controllers make of it.
+
+    Raises:
+        LabError: the API refuses an object of the world.
+    """
+    store = Store()
+    load_definitions(store)
+    # The operator comes before the world: it judges the world's policies too.
+    Operator(store)
+    for obj in world.objects:
+        try:
+            load(store, obj)
+        except Failure as failure:
+            which = f"{obj['kind']} {obj['metadata']['name']}"
+            raise LabError(f"{which} of the world {world.name} is refused: {failure}.") from None
+    Derived(store)
+    return store
 
 
 def _stop_requests(*, until_stdin_closes: bool) -> asyncio.Event:

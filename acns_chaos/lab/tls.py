@@ -1,10 +1,12 @@
-"""The lab's own certificate authority and its server certificate, made afresh at each start.
+"""Certificate authorities, and the API server's certificates, made afresh at each start.
 
-Keys are on the P-256 curve, because making them takes under a millisecond.
+Keys are on the P-256 curve, because making them takes under a millisecond. Hubble relay's are in
+`acns_chaos.lab.hubble.certificates`.
 """
 
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,78 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIFETIME = timedelta(days=30)
 _MARGIN = timedelta(minutes=5)  # for a client whose clock is behind
+_PEM = serialization.Encoding.PEM
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its key, PEM."""
+
+    chain: bytes
+    key: bytes
+
+
+class Authority:
+    """A certificate authority of its own.
+
+    Args:
+        name: common name of it.
+        lifetime: of its certificate, and of those that it signs.
+        path_length: how many authorities may stand below it; None for any number.
+    """
+
+    def __init__(self, name: str, lifetime: timedelta, path_length: int | None = None) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(name)
+        self._lifetime = lifetime
+        self.certificate = (
+            self._builder(self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+            .public_bytes(_PEM)
+        )
+
+    def issue(
+        self, name: str, hosts: Sequence[x509.GeneralName], usages: Sequence[x509.ObjectIdentifier]
+    ) -> Pair:
+        """A new key and a certificate for it.
+
+        Args:
+            name: common name of the holder.
+            hosts: its subject alternative names.
+            usages: what it may be used for.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            self._builder(_name(name), key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+            .add_extension(issuer, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        plain = serialization.NoEncryption()
+        private = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, plain)
+        return Pair(certificate.public_bytes(_PEM), private)
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+    ) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _MARGIN)
+            .not_valid_after(now + self._lifetime)
+            # Python 3.13 verifies strictly and wants the key identifiers.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,62 +128,18 @@ def make_certificates(address: str = "127.0.0.1") -> Certificates:
     Args:
         address: of loopback, named in the certificate beside 127.0.0.1 and localhost.
     """
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    key = ec.generate_private_key(ec.SECP256R1())
-    authority_name = _name("acns-chaos-lab-ca")
-    authority = (
-        _builder(authority_name, authority_name, authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
+    authority = Authority("acns-chaos-lab-ca", _LIFETIME, path_length=0)
     hosts = [
         *(x509.IPAddress(ipaddress.ip_address(one)) for one in {"127.0.0.1", address}),
         x509.DNSName("localhost"),
         x509.DNSName("kubernetes.default.svc"),
     ]
-    server = (
-        _builder(_name("acns-chaos-lab"), authority_name, key.public_key())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-        # Python 3.13 verifies strictly and wants the key identifiers.
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
-            critical=False,
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return Certificates(
-        authority=authority.public_bytes(pem),
-        chain=server.public_bytes(pem),
-        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-    )
+    server = authority.issue("acns-chaos-lab", hosts, [ExtendedKeyUsageOID.SERVER_AUTH])
+    return Certificates(authority.certificate, server.chain, server.key)
 
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _MARGIN)
-        .not_valid_after(now + _LIFETIME)
-    )
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

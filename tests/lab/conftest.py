@@ -13,11 +13,11 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDictProxy
 
-from acns_chaos.lab.api.admission import load, load_definitions
 from acns_chaos.lab.api.app import Api
-from acns_chaos.lab.api.exec import ExecRequest
-from acns_chaos.lab.api.operator import Operator
+from acns_chaos.lab.api.controllers.operator import Operator
+from acns_chaos.lab.api.pods.exec import ExecRequest
 from acns_chaos.lab.api.store import Store
+from acns_chaos.lab.api.writing.admission import load, load_definitions
 
 TOKEN = "the-token"
 CNP = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies"

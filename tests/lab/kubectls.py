@@ -1,4 +1,8 @@
-"""The kubectl programs that the lab is tried with: the one on PATH and, if named, an old one."""
+"""The kubectl programs that the lab is tried with.
+
+The one on PATH, an old one if there is one, and, for a few tests only, the one that the machine had
+before another was put on PATH (ACNS_CHAOS_FOUND_KUBECTL, which `.ci/run` sets).
+"""
 
 import os
 import shutil
@@ -18,7 +22,15 @@ def _found() -> list[tuple[str, str]]:
     return [(name, path) for name, path in named.items() if path]
 
 
+def _every() -> list[tuple[str, str]]:
+    """Those, and the machine's own when it is none of them."""
+    found = os.environ.get("ACNS_CHAOS_FOUND_KUBECTL", "")
+    others = [path for _, path in KUBECTLS if os.path.realpath(path) == os.path.realpath(found)]
+    return [*KUBECTLS, *([] if others or not shutil.which(found) else [("found", found)])]
+
+
 KUBECTLS = _found()
+EVERY_KUBECTL = _every()
 
 
 def run_kubectl(
@@ -60,12 +72,19 @@ def run_kubectl(
         )
 
 
-@pytest.fixture(
-    params=KUBECTLS or [("kubectl", "")], ids=[name for name, _ in KUBECTLS] or ["kubectl"]
-)
-def kubectl_path(request: pytest.FixtureRequest) -> str:
-    """Each kubectl in turn; skips when there is none."""
-    path: str = request.param[1]
-    if not path:
+def _path_of(param: tuple[str, str]) -> str:
+    if not param[1]:
         pytest.skip("kubectl is not on PATH")
-    return path
+    return param[1]
+
+
+@pytest.fixture(params=KUBECTLS or [("kubectl", "")], ids=lambda param: param[0])
+def kubectl_path(request: pytest.FixtureRequest) -> str:
+    """Each kubectl in turn but the machine's own; skips when there is none."""
+    return _path_of(request.param)
+
+
+@pytest.fixture(params=EVERY_KUBECTL or [("kubectl", "")], ids=lambda param: param[0])
+def every_kubectl_path(request: pytest.FixtureRequest) -> str:
+    """Each kubectl in turn, the machine's own too; skips when there is none."""
+    return _path_of(request.param)

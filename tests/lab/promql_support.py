@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from acns_chaos.lab.net.history import History, Labels
+from acns_chaos.lab.net.promql.history import History, Labels
 
 INTERVAL = 0.25
 CLUSTER = "acns-chaos-lab"

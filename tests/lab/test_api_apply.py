@@ -7,8 +7,15 @@ import pytest
 import yaml
 from conftest import CNP, CONFIG_MAPS, InProcessLab, Reply, config_map, policy
 
-from acns_chaos.lab.api.fields import difference, field_set, from_fields, merged, to_fields, without
-from acns_chaos.lab.api.fields_shape import LEAF, Shape
+from acns_chaos.lab.api.applying.fields import (
+    difference,
+    field_set,
+    from_fields,
+    merged,
+    to_fields,
+    without,
+)
+from acns_chaos.lab.api.applying.fields_shape import LEAF, Shape
 
 WORLD = [{"fromEntities": ["world"]}]
 
@@ -272,6 +279,16 @@ async def test_what_nothing_would_act_on_is_not_applied(lab: InProcessLab) -> No
     assert (reply.code, reply.body["metadata"]["labels"]["x"]) == (200, "z")
     labelled["metadata"]["name"] = "new"
     assert (await apply(lab, f"{pods}/new", labelled)).code == 501
+
+
+@pytest.mark.parametrize(
+    "body", [b"{a: " * 60_000, b"[" * 300_000, b"- " * 60_000, b"[" + b"a," * 100_000 + b"]"]
+)
+async def test_yaml_that_is_deep_or_endless_is_refused(lab: InProcessLab, body: bytes) -> None:
+    """Deep nesting kills libyaml's composer, and many values would keep everybody waiting."""
+    answer = await lab.call("POST", CNP, body, Content_Type="application/yaml")
+    assert answer.code == 400
+    assert "exceeded max depth" in answer.message
 
 
 async def test_a_yaml_body_is_an_object_too(lab: InProcessLab) -> None:

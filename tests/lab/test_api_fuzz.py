@@ -291,10 +291,29 @@ def _still_well(lab: Running) -> None:
     path = "/api/v1/namespaces/pets/configmaps"
     lab.call("POST", path, config_map("afterwards"))
     lab.call("DELETE", f"{path}/afterwards")
+    _without_policies(lab)
     for target, name in (("/", "STOREFRONT"), ("/api/v1/query?query=up", "PROMETHEUS")):
         wire = _plain(lab, name)
         assert wire.send(Sent("GET", target)).code < 500, name
         wire.close()
+
+
+def _without_policies(lab: Running) -> None:
+    """Delete every policy: a random one may rightly deny the storefront to us."""
+    headers = [("Authorization", f"Bearer {lab.token}")]
+    merge = [*headers, ("Content-Type", "application/merge-patch+json")]
+    for base, kinds in (
+        ("/apis/cilium.io/v2", ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies")),
+        ("/apis/networking.k8s.io/v1", ("networkpolicies",)),
+    ):
+        for kind in kinds:
+            for item in lab.call("GET", f"{base}/{kind}")["items"]:
+                metadata = item["metadata"]
+                where = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+                path = f"{base}{where}/{kind}/{metadata['name']}"
+                lab.wire.send(Sent("PATCH", path, merge, b'{"metadata": {"finalizers": null}}'))
+                lab.wire.send(Sent("DELETE", path, headers))
+            assert not lab.call("GET", f"{base}/{kind}")["items"]
 
 
 def _plain(lab: Running, name: str) -> Wire:

@@ -1,5 +1,6 @@
 """Creating, reading, replacing and deleting objects, as an API server does it."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -309,6 +310,9 @@ async def test_dry_runs_store_nothing(lab: InProcessLab) -> None:
     assert lab.store.find("CiliumNetworkPolicy", "pets", "open") is None
     assert (await lab.call("POST", f"{CNP}?dryRun=All", policy(ingress=7))).code == 422
     await lab.call("POST", CNP, policy())
+    async with asyncio.timeout(5):  # the operator writes the status a moment later
+        while "status" not in lab.store.get("CiliumNetworkPolicy", "pets", "open"):
+            await asyncio.sleep(0.005)
     before, revision = lab.store.get("CiliumNetworkPolicy", "pets", "open"), lab.store.revision
     denied = {**before, "spec": policy(ingress=[{}])["spec"]}
     reply = await lab.call("PUT", f"{CNP}/open?dryRun=All", denied)
@@ -395,6 +399,16 @@ async def test_a_namespace_takes_its_contents_along(lab: InProcessLab) -> None:
         403,
         'namespaces "kube-system" is forbidden: this namespace may not be deleted',
     )
+
+
+async def test_a_namespace_with_pods_stays(lab: InProcessLab) -> None:
+    """Pods cannot be deleted here, so neither can what they are in: nothing is done by halves."""
+    reply = await lab.call("DELETE", "/api/v1/namespaces/pets")
+    assert (reply.code, reply.message) == (
+        501,
+        "the lab does not model delete of a namespace with pods in it",
+    )
+    assert len(lab.store.list("Pod", "pets")) == 2
 
 
 async def test_a_new_namespace_is_active_and_named(lab: InProcessLab) -> None:

@@ -6,7 +6,7 @@ import pytest
 from conftest import CNP, CONFIG_MAPS, InProcessLab, config_map, policy
 
 from acns_chaos.lab.api.failures import Failure
-from acns_chaos.lab.api.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, apply_patch
+from acns_chaos.lab.api.writing.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, apply_patch
 
 
 @pytest.mark.parametrize(

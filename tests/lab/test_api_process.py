@@ -233,6 +233,23 @@ def test_a_home_that_cannot_be_used(tmp_path: Path) -> None:
     assert said.count("\n") == 1
 
 
+def test_a_home_without_room(tmp_path: Path) -> None:
+    """What cannot be written, as on a disk that is full, is one sentence; nothing is left."""
+    for room in (0, 20):
+        code = (
+            f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+            "from pathlib import Path; from acns_chaos.lab.registration import registered\n"
+            f"with registered(Path({str(tmp_path)!r})) as lab: lab.publish('x' * 100)"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        )
+        said = ran.stderr.splitlines()[-1]
+        assert f"LabError: The lab cannot be registered in {tmp_path} (File too large)" in said
+        assert not (tmp_path / "lab.json").exists()
+        assert not (tmp_path / "lab.new").exists()
+
+
 def test_where_the_registration_is() -> None:
     """The variable wins, then the runtime directory, then the cache in the home."""
     everything = {"ACNS_CHAOS_LAB_HOME": "/a", "XDG_RUNTIME_DIR": "/b", "HOME": "/c"}

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from conftest import CNP, CONFIG_MAPS, InProcessLab, config_map, policy
 
-from acns_chaos.lab.api import openapi, openapi_v2
-from acns_chaos.lab.api.derived import Derived
-from acns_chaos.lab.api.printing import human_duration, label_selector
-from acns_chaos.lab.api.resources import BY_KIND, RESOURCES
-from acns_chaos.lab.api.table import as_table
+from acns_chaos.lab.api.controllers.derived import Derived
+from acns_chaos.lab.api.describing import openapi, openapi_v2
+from acns_chaos.lab.api.kinds.resources import BY_KIND, RESOURCES
+from acns_chaos.lab.api.reading.printing import human_duration, label_selector
+from acns_chaos.lab.api.reading.table import as_table
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 365 * 86400

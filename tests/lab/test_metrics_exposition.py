@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from net_support import NOBODY, Bench
 
-from acns_chaos.lab.net.families import AGENT, FAMILIES, HUBBLE
-from acns_chaos.lab.net.metrics import Metrics
-from acns_chaos.lab.net.registry import number, text
+from acns_chaos.lab.net.metrics.counters import Metrics
+from acns_chaos.lab.net.metrics.families import AGENT, FAMILIES, HUBBLE
+from acns_chaos.lab.net.metrics.registry import number, text
 from acns_chaos.policy import Endpoint
 
 HERE = Path(__file__).parent

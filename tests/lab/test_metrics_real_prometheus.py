@@ -18,13 +18,13 @@ from net_support import JumpingClock
 from promql_support import Queries, RealPrometheus, history_of, odd_metrics, real_prometheus
 
 from acns_chaos.cluster.prometheus import drops_at_node, drops_of_workload
-from acns_chaos.lab.net.expressions import ParseError, parse
-from acns_chaos.lab.net.history import History
-from acns_chaos.lab.net.metrics import Metrics
-from acns_chaos.lab.net.prometheus import Prometheus
-from acns_chaos.lab.net.promql import Query
-from acns_chaos.lab.net.scraper import Scraper
-from acns_chaos.lab.net.vectors import ExecutionError
+from acns_chaos.lab.net.metrics.counters import Metrics
+from acns_chaos.lab.net.prometheus.scraper import Scraper
+from acns_chaos.lab.net.prometheus.server import Prometheus
+from acns_chaos.lab.net.promql.evaluation import Query
+from acns_chaos.lab.net.promql.expressions import ParseError, parse
+from acns_chaos.lab.net.promql.history import History
+from acns_chaos.lab.net.promql.vectors import ExecutionError
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import asyncio
 from net_support import NOBODY, Bench
 
 from acns_chaos.lab.net.connections import Outcome
-from acns_chaos.lab.net.families import HUBBLE
+from acns_chaos.lab.net.metrics.families import HUBBLE
 from acns_chaos.policy import Endpoint
 
 WORLD = Endpoint.outside("198.51.100.10")

@@ -7,9 +7,9 @@ import pytest
 from net_support import NOBODY, Bench, JumpingClock
 from prometheus_api_client import PrometheusConnect
 
-from acns_chaos.lab.net.metrics import Metrics
-from acns_chaos.lab.net.prometheus import Prometheus
-from acns_chaos.lab.net.scraper import Scraper
+from acns_chaos.lab.net.metrics.counters import Metrics
+from acns_chaos.lab.net.prometheus.scraper import Scraper
+from acns_chaos.lab.net.prometheus.server import Prometheus
 
 
 @pytest.fixture

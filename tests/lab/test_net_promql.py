@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from acns_chaos.lab.net.expressions import ParseError, parse
-from acns_chaos.lab.net.history import History
-from acns_chaos.lab.net.promql import Query
-from acns_chaos.lab.net.vectors import ExecutionError
+from acns_chaos.lab.net.promql.evaluation import Query
+from acns_chaos.lab.net.promql.expressions import ParseError, parse
+from acns_chaos.lab.net.promql.history import History
+from acns_chaos.lab.net.promql.vectors import ExecutionError
 
 NOW = 1000.0
 

@@ -13,7 +13,7 @@ from net_support import NOBODY, Bench, SmallStore
 
 from acns_chaos.lab.net.listener import Gate, open_listener
 from acns_chaos.lab.net.network import Network
-from acns_chaos.lab.net.pages import PRODUCTS
+from acns_chaos.lab.net.shop.pages import PRODUCTS
 from acns_chaos.lab.world import load_world
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the SYN filter is Linux's")
@@ -247,18 +247,54 @@ async def test_stopping_does_not_wait_for_hanging_requests(shop):
             await asking
 
 
+@linux
+async def test_what_a_connection_repeats_comes_from_its_own_port(shop):
+    """Each repetition is a drop of the same connection, as in the captures."""
+    network, store, url = shop
+    host, port = url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /health HTTP/1.1\r\nHost: shop\r\n\r\n")
+    write_ingress(store, NOBODY)
+    await until(lambda: network.enforcement.revision == 2)
+    dropped = []
+    network.wire.listen(lambda event: dropped.append((event.flags, event.source_port)))
+    writer.write(b"GET /health HTTP/1.1\r\nHost: shop\r\n\r\n")
+    await until(lambda: len(dropped) >= 2)
+    assert set(dropped) == {("ACK, PSH", writer.get_extra_info("sockname")[1])}
+    writer.close()
+
+
+@linux
+async def test_a_drop_in_the_last_moment_before_the_allow_counts(shop, monkeypatch):
+    """What was discarded under the deny is booked under it, though policy is another by then."""
+    network, store, url = shop
+    policy = store.get("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
+    monkeypatch.setattr("acns_chaos.lab.net.listener.POLL_SECONDS", 60)
+    write_ingress(store, NOBODY)
+    await until(lambda: network.enforcement.revision == 2)
+    host, port = url.removeprefix("http://").split(":")
+    with socket.socket() as client:
+        client.setblocking(False)
+        client.connect_ex((host, int(port)))
+        drops = network.metrics.value
+        assert drops("cilium_drop_count_total", reason="Policy denied") == 0
+        store.put(policy)
+        await until(lambda: network.enforcement.revision == 3)
+        assert drops("cilium_drop_count_total", reason="Policy denied") == 1
+
+
 async def test_without_the_filter_requests_are_held_and_counted():
     """Elsewhere than on Linux a closed gate holds what was accepted, one drop a request."""
-    booked: list[tuple[int, bool]] = []
+    booked: list[tuple[int, int]] = []
     listener = open_listener()
-    gate = Gate(listener, list, lambda n, syn: booked.append((n, syn)), has_filter=False)
+    gate = Gate(listener, list, lambda n, port: booked.append((n, port)), has_filter=False)
     await asyncio.wait_for(gate.pass_through(), 1)
     assert booked == []
     gate.close()
     held = asyncio.ensure_future(gate.pass_through())
     done, _ = await asyncio.wait({held}, timeout=0.05)
     assert not done
-    assert booked == [(1, True)]
+    assert booked == [(1, 0)]
     gate.open()
     await asyncio.wait_for(held, 1)
     listener.close()
@@ -267,7 +303,7 @@ async def test_without_the_filter_requests_are_held_and_counted():
 async def test_without_the_filter_the_storefront_holds_its_answer(shop):
     """The request is answered when the gate opens, not before."""
     network, _, url = shop
-    gate = Gate(open_listener(), list, lambda n, syn: None, has_filter=False)
+    gate = Gate(open_listener(), list, lambda n, port: None, has_filter=False)
     network.shop._gate = gate
     gate.close()
     async with aiohttp.ClientSession() as session:
@@ -284,9 +320,9 @@ async def test_without_the_filter_the_storefront_holds_its_answer(shop):
 @linux
 async def test_the_kernel_counts_every_syn_that_the_gate_discards():
     """Three clients, three SYNs, three drops booked, none for one that came before."""
-    booked: list[tuple[int, bool]] = []
+    booked: list[tuple[int, int]] = []
     listener = open_listener()
-    gate = Gate(listener, list, lambda n, syn: booked.append((n, syn)))
+    gate = Gate(listener, list, lambda n, port: booked.append((n, port)))
     early = socket.create_connection(listener.getsockname())
     gate.close()
     clients = []
@@ -296,7 +332,7 @@ async def test_the_kernel_counts_every_syn_that_the_gate_discards():
         client.connect_ex(listener.getsockname())
         clients.append(client)
     await until(lambda: sum(n for n, _ in booked) == 3)
-    assert {syn for _, syn in booked} == {True}
+    assert {port for _, port in booked} == {0}
     gate.open()
     for sock in (early, *clients, listener):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -8,17 +8,19 @@ import statistics
 import pytest
 from net_support import NOBODY, Bench
 
-from acns_chaos.lab.net.agent import GATHER_SECONDS, REALISE_SECONDS, RESTART_SECONDS
+from acns_chaos.lab.net.agents.agent import GATHER_SECONDS, REALISE_SECONDS, RESTART_SECONDS
+from acns_chaos.lab.net.agents.enforcement import Enforcement
 from acns_chaos.lab.net.connections import Outcome
-from acns_chaos.lab.net.enforcement import Enforcement
-from acns_chaos.lab.net.names import Learned
+from acns_chaos.lab.net.names.learned import Learned
 from acns_chaos.lab.world import load_world
 from acns_chaos.policy import Endpoint
 
 WORLD = Endpoint.outside("198.51.100.10")
 GRAPH = "20.190.152.88"
-# Accepting a write takes the API server some milliseconds of what the captures measured.
+# Accepting a write takes the API server some milliseconds of what the captures measured, and their
+# client tried every 10 ms.
 ACCEPTED = 0.003
+TRIED = 0.010
 
 
 def front_open(bench: Bench, enforcement: Enforcement | None = None) -> bool:
@@ -45,20 +47,22 @@ async def test_a_put_is_enforced_as_fast_as_captured():
     """From sending the request: half of the changes within 13 to 17 ms, all within 23 ms."""
     bench = Bench()
     enforcement = seeded(bench)
+    moments = random.Random(7)
     good = bench.policy("allow-store-front-traffic")["spec"]["ingress"]
     taken = {}
     for ingress, opened in ((NOBODY, False), (good, True)):
         taken[opened] = []
         for _ in range(30):
             bench.write("allow-store-front-traffic", ingress=good if not opened else NOBODY)
-            await bench.clock.advance(0.05)
+            await bench.clock.advance(0.05 + moments.uniform(0, 0.010))
             bench.write("allow-store-front-traffic", ingress=ingress)
-            taken[opened].append(ACCEPTED + await until_front(bench, opened, enforcement))
+            seen = await until_front(bench, opened, enforcement) + moments.uniform(0, TRIED)
+            taken[opened].append(ACCEPTED + seen)
             await bench.clock.advance(0.05)
     for seconds in taken.values():
         assert 0.013 <= statistics.median(seconds) <= 0.0175
-        assert max(seconds) <= 0.024
-        assert min(seconds) >= 0.010
+        assert max(seconds) <= 0.026
+        assert 0.003 <= min(seconds) <= 0.0125
 
 
 async def test_delete_and_create_leave_a_window():
@@ -77,6 +81,40 @@ async def test_delete_and_create_leave_a_window():
     long = [window for window in windows if window > 0.09]
     assert 0.2 < len(long) / len(windows) < 0.8
     assert max(windows) < 0.36
+
+
+async def test_delete_and_create_at_once_is_slow_to_deny_and_quick_to_allow():
+    """As captured: half of the denials take 0.13 s, half of the permissions 22 ms."""
+    bench = Bench()
+    enforcement = seeded(bench)
+    taken: dict[bool, list[float]] = {False: [], True: []}
+    good = bench.policy("allow-store-front-traffic")["spec"]["ingress"]
+    for _ in range(30):
+        for opened, ingress in ((False, NOBODY), (True, good)):
+            policy = bench.policy("allow-store-front-traffic")
+            bench.store.delete("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
+            bench.store.put({**policy, "spec": {**policy["spec"], "ingress": ingress}})
+            taken[opened].append(await until_front(bench, opened, enforcement))
+            await bench.clock.advance(2.0037)
+    assert 0.11 <= statistics.median(taken[False]) <= 0.14
+    assert 0.26 <= max(taken[False]) <= 0.29
+    assert statistics.median(taken[True]) <= 0.022
+    assert 0.11 <= max(taken[True]) <= 0.14
+
+
+async def test_a_policy_that_was_gone_for_a_while_is_enforced_like_any_other():
+    """With 0.3 s between delete and create the window is that and a few hundredths, as captured."""
+    bench = Bench()
+    enforcement = seeded(bench)
+    await bench.apply("allow-store-front-traffic", ingress=NOBODY)
+    policy = bench.policy("allow-store-front-traffic")
+    for _ in range(20):
+        bench.store.delete("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
+        await bench.clock.advance(0.3)
+        assert front_open(bench, enforcement)
+        bench.store.put(policy)
+        assert await until_front(bench, False, enforcement) < 0.05
+        await bench.clock.advance(2)
 
 
 async def test_rewriting_the_same_rules_opens_no_window():
@@ -277,5 +315,5 @@ async def test_a_world_sets_the_least_time():
 def test_the_lag_is_drawn_within_its_bounds():
     """The constants of the model are those of the captures' table."""
     drawn = [random.Random(seed).triangular(0.0, REALISE_SECONDS, 0.0) for seed in range(200)]
-    assert ACCEPTED + GATHER_SECONDS + max(drawn) < 0.0235
+    assert ACCEPTED + GATHER_SECONDS + max(drawn) < 0.0235 < ACCEPTED + GATHER_SECONDS + 2 * TRIED
     assert RESTART_SECONDS == 4.8

@@ -7,7 +7,7 @@ import json
 import pytest
 from net_support import NOBODY, Bench
 
-from acns_chaos.lab.net.commands import NotModelled, parse_shell
+from acns_chaos.lab.net.tools.commands import NotModelled, parse_shell
 from acns_chaos.lab.world import Outside, load_world
 
 

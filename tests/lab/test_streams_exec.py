@@ -17,12 +17,12 @@ from conftest import TOKEN, WORLD
 from kubectls import kubectl_path, run_kubectl  # noqa: F401 - a fixture
 from kubernetes.config import kube_config
 
-from acns_chaos.lab.api.admission import load, load_definitions
 from acns_chaos.lab.api.app import Api
-from acns_chaos.lab.api.exec import ExecRequest
+from acns_chaos.lab.api.pods.exec import ExecRequest
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.streams import frames
 from acns_chaos.lab.api.streams.frames import Decoder, Encoder, Frame, SynStream
+from acns_chaos.lab.api.writing.admission import load, load_definitions
 
 EXEC = "/api/v1/namespaces/pets/pods/shop/exec?command=cat"
 SPDY = {

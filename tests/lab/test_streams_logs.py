@@ -15,10 +15,10 @@ from conftest import TOKEN, WORLD, InProcessLab
 from kubectls import kubectl_path, run_kubectl  # noqa: F401 - a fixture
 from net_support import NOBODY, Bench
 
-from acns_chaos.lab.api.admission import load, load_definitions
 from acns_chaos.lab.api.app import Api
-from acns_chaos.lab.api.log import LINES_KEPT, Logs
+from acns_chaos.lab.api.pods.log import LINES_KEPT, Logs
 from acns_chaos.lab.api.store import Store
+from acns_chaos.lab.api.writing.admission import load, load_definitions
 
 LOG = "/api/v1/namespaces/pets/pods/shop/log"
 PAIR = "/api/v1/namespaces/pets/pods/pair/log"

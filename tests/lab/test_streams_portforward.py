@@ -22,12 +22,12 @@ from conftest import TOKEN, WORLD, InProcessLab
 from kubectls import kubectl_path, run_kubectl  # noqa: F401 - a fixture
 from kubernetes import client, config, stream
 
-from acns_chaos.lab.api.admission import load, load_definitions
 from acns_chaos.lab.api.app import Api
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.streams import frames
 from acns_chaos.lab.api.streams.frames import Decoder, Encoder, SynStream
 from acns_chaos.lab.api.streams.ports import Ports
+from acns_chaos.lab.api.writing.admission import load, load_definitions
 
 FORWARD = "/api/v1/namespaces/pets/pods/shop/portforward"
 TUNNEL = "SPDY/3.1+portforward.k8s.io"

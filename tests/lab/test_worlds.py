@@ -16,9 +16,9 @@ import pytest
 import yaml
 from net_support import Bench
 
-from acns_chaos.lab.api.admission import load, load_definitions
 from acns_chaos.lab.api.failures import Failure
 from acns_chaos.lab.api.store import Store
+from acns_chaos.lab.api.writing.admission import load, load_definitions
 from acns_chaos.lab.net.connections import Outcome
 from acns_chaos.lab.net.network import Network
 from acns_chaos.lab.world import World, WorldError, load_world, world_names

@@ -11,15 +11,14 @@ from functools import partial
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from acns_chaos.lab.api import events_view, failures
-from acns_chaos.lab.api.about import about
-from acns_chaos.lab.api.auth_attributes import Attributes, User
-from acns_chaos.lab.api.auth_reviews import Reviews
-from acns_chaos.lab.api.auth_start import started
-from acns_chaos.lab.api.bodies import parse
-from acns_chaos.lab.api.exec import Exec
+from acns_chaos.lab.api import failures
+from acns_chaos.lab.api.access.attributes import Attributes, User
+from acns_chaos.lab.api.access.rbac_escalation import require_no_escalation
+from acns_chaos.lab.api.access.reviews import Reviews
+from acns_chaos.lab.api.access.start import started
+from acns_chaos.lab.api.describing.about import about
 from acns_chaos.lab.api.failures import Failure, Json
-from acns_chaos.lab.api.log import Logs
+from acns_chaos.lab.api.kinds import events_view
 from acns_chaos.lab.api.options import (
     DeleteOptions,
     ListOptions,
@@ -27,10 +26,11 @@ from acns_chaos.lab.api.options import (
     is_version,
     read_query,
 )
-from acns_chaos.lab.api.patches import APPLY_PATCH
-from acns_chaos.lab.api.pods import WAYS_IN, WaysIn
-from acns_chaos.lab.api.rbac_escalation import require_no_escalation
-from acns_chaos.lab.api.reads import Reads, list_of
+from acns_chaos.lab.api.pods.exec import Exec
+from acns_chaos.lab.api.pods.log import Logs
+from acns_chaos.lab.api.pods.subresources import WAYS_IN, WaysIn
+from acns_chaos.lab.api.reading.reads import Reads, list_of
+from acns_chaos.lab.api.reading.table import as_table
 from acns_chaos.lab.api.requests import (
     json_response,
     read_delete_body,
@@ -43,8 +43,9 @@ from acns_chaos.lab.api.requests import (
 )
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.streams.ports import Ports
-from acns_chaos.lab.api.table import as_table
-from acns_chaos.lab.api.writes import Answer, Target, Writes
+from acns_chaos.lab.api.writing.bodies import parse
+from acns_chaos.lab.api.writing.patches import APPLY_PATCH
+from acns_chaos.lab.api.writing.writes import Answer, Target, Writes
 
 _LARGEST_BODY = 3 * 1024 * 1024
 SHAPE_WATCH = "acns-chaos.shape-watch"

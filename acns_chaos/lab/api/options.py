@@ -19,9 +19,9 @@ from acns_chaos.lab.api.failures import (
     invalid,
     not_modelled,
 )
-from acns_chaos.lab.api.list_rules import list_problems, watch_problems
-from acns_chaos.lab.api.resources import Resource
-from acns_chaos.lab.api.schema import quoted
+from acns_chaos.lab.api.kinds.resources import Resource
+from acns_chaos.lab.api.kinds.schema import quoted
+from acns_chaos.lab.api.reading.list_rules import list_problems, watch_problems
 
 Query = Iterable[tuple[str, str]]
 
@@ -68,7 +68,7 @@ def is_version(text: str) -> bool:
     return bool(_VERSION.fullmatch(text))
 
 
-def _is_true(text: str | None) -> bool:
+def is_true(text: str | None) -> bool:
     """As the server converts booleans: everything but "false" and "0" is true."""
     return text is not None and text.lower() not in {"false", "0"}
 
@@ -149,7 +149,7 @@ class WriteOptions:
         problems += _manager_problems(manager)
         if problems:
             raise invalid(kind, "meta.k8s.io", "", problems)
-        return cls(dry_run, manager, validation, applies and _is_true(found.get("force")))
+        return cls(dry_run, manager, validation, applies and is_true(found.get("force")))
 
 
 def _manager_problems(manager: str) -> list[Problem]:
@@ -202,7 +202,7 @@ class ListOptions:
                 501 for a parameter that the lab does not know.
         """
         found = read_query(query, _LIST, "list")
-        watch = _is_true(found.get("watch"))
+        watch = is_true(found.get("watch"))
         if problems := (watch_problems if watch else list_problems)(found):
             raise invalid("ListOptions", "meta.k8s.io", "", problems)
         match = found.get("resourceVersionMatch", "")
@@ -220,9 +220,9 @@ class ListOptions:
             token=found.get("continue", ""),
             since=int(version),
             seconds=_number("timeoutSeconds", found.get("timeoutSeconds")),
-            bookmarks=_is_true(found.get("allowWatchBookmarks")),
+            bookmarks=is_true(found.get("allowWatchBookmarks")),
             match=match if match == "Exact" else "",
-            initial=_is_true(initial) if (initial := found.get("sendInitialEvents")) else None,
+            initial=is_true(initial) if (initial := found.get("sendInitialEvents")) else None,
         )
 
 

@@ -8,13 +8,13 @@ import json
 from aiohttp import web
 
 from acns_chaos.lab.api import failures
-from acns_chaos.lab.api.bodies import BODIES, JSON, parse
 from acns_chaos.lab.api.failures import Json
-from acns_chaos.lab.api.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
-from acns_chaos.lab.api.pods import WAYS_IN
-from acns_chaos.lab.api.resources import NOT_MODELLED_SUBRESOURCES, Resource, find
-from acns_chaos.lab.api.schema import quoted
-from acns_chaos.lab.api.writes import Target
+from acns_chaos.lab.api.kinds.resources import NOT_MODELLED_SUBRESOURCES, Resource, find
+from acns_chaos.lab.api.kinds.schema import quoted
+from acns_chaos.lab.api.pods.subresources import WAYS_IN
+from acns_chaos.lab.api.writing.bodies import BODIES, JSON, parse
+from acns_chaos.lab.api.writing.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from acns_chaos.lab.api.writing.writes import Target
 
 _COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _OBJECT_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, cast
 
+from acns_chaos.lab.api.applying.managed import managed_fields
 from acns_chaos.lab.api.failures import Json
-from acns_chaos.lab.api.managed import managed_fields
-from acns_chaos.lab.api.objects import clone, new_uid, now
-from acns_chaos.lab.api.resources import BY_KIND
+from acns_chaos.lab.api.kinds.objects import clone, new_uid, now
+from acns_chaos.lab.api.kinds.resources import BY_KIND
 
 _FIRST_REVISION = 1000
 _WORLD_MANAGER = "lab-world"

@@ -8,7 +8,7 @@ from typing import Any
 
 from acns_chaos.lab.hubble.agent import Agent
 from acns_chaos.lab.hubble.identities import CLUSTER
-from acns_chaos.lab.net.objects import Change, Objects
+from acns_chaos.lab.net.objects import Change, Objects, internal_address
 
 _WATCHED = frozenset({"Node", "Service"})
 _PORT = 4244
@@ -112,14 +112,7 @@ class Nodes:
         for name, node in nodes.items():
             labels = node["metadata"].get("labels") or {}
             self.labels[name] = sorted(f"{key}={value}" for key, value in labels.items())
-            self._addresses[name] = next(
-                (
-                    str(address["address"])
-                    for address in node.get("status", {}).get("addresses", ())
-                    if address["type"] == "InternalIP"
-                ),
-                "",
-            )
+            self._addresses[name] = internal_address(node)
             if name not in self._agents:
                 self._agents[name] = Agent(name, self._capacity, self._now)
         self._found = {}

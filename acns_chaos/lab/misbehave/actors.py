@@ -10,8 +10,8 @@ from copy import deepcopy
 from typing import Any
 
 from acns_chaos.lab.api.failures import Failure, Json
-from acns_chaos.lab.api.resources import BY_KIND
-from acns_chaos.lab.api.writes import Target
+from acns_chaos.lab.api.kinds.resources import BY_KIND
+from acns_chaos.lab.api.writing.writes import Target
 from acns_chaos.lab.misbehave.orders import Misused
 from acns_chaos.lab.misbehave.stage import Cluster, Stage, document, target_of
 from acns_chaos.lab.misbehave.table import Entry, Table

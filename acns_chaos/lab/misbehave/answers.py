@@ -6,6 +6,8 @@ shop with a page of nginx.
 """
 
 import json
+import socket
+import struct
 
 from aiohttp import web
 
@@ -13,9 +15,11 @@ from acns_chaos.lab.api import failures
 from acns_chaos.lab.api.failures import Failure
 from acns_chaos.lab.api.requests import json_response
 from acns_chaos.lab.misbehave.selection import Facts
-from acns_chaos.lab.net.pages import error_page
+from acns_chaos.lab.net.shop.pages import error_page
 
 _PROMETHEUS = {500: "internal", 503: "unavailable", 504: "timeout"}
+# Zero seconds of lingering: closing sends a reset.
+_AT_ONCE = struct.pack("ii", 1, 0)
 _TOO_OLD = "too old resource version: the lab was asked to say so"
 
 
@@ -93,3 +97,14 @@ def _forbidden(facts: Facts, group: str) -> Failure:
 def too_old() -> Failure:
     """410, as a list answers it and as a watch tells it."""
     return failures.gone(_TOO_OLD)
+
+
+def cut(request: web.Request) -> web.Response:
+    """Reset a request's connection; what is returned goes nowhere."""
+    transport = request.transport
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        transport.abort()
+    return web.Response(status=503)

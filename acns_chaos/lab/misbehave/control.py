@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from acns_chaos.lab.api.store import Store
-from acns_chaos.lab.api.writes import Writes
+from acns_chaos.lab.api.writing.writes import Writes
 from acns_chaos.lab.misbehave import actors, parts, pods
 from acns_chaos.lab.misbehave.catalogue import SERVERS
 from acns_chaos.lab.misbehave.front import Front

@@ -8,11 +8,10 @@ import asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from acns_chaos.lab.misbehave.answers import answer
+from acns_chaos.lab.misbehave.answers import answer, cut
 from acns_chaos.lab.misbehave.selection import Facts, facts_of
 from acns_chaos.lab.misbehave.table import Entry, Table
 from acns_chaos.lab.misbehave.watches import Watches
-from acns_chaos.lab.misbehave.wire import cut
 
 _FAMILIES = frozenset({"answer", "write"})
 

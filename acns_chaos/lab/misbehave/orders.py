@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from acns_chaos.errors import AcnsChaosError
-from acns_chaos.lab.api.resources import RESOURCES
+from acns_chaos.lab.api.kinds.resources import RESOURCES
 from acns_chaos.lab.misbehave.catalogue import KINDS, SERVERS, Kind, Option
 from acns_chaos.lab.misbehave.selection import VERBS, WRITING, Selection, spelled_out
 

@@ -9,7 +9,7 @@ import random
 from ipaddress import IPv4Address, IPv4Network
 
 from acns_chaos.lab.api.failures import Json
-from acns_chaos.lab.api.objects import clone
+from acns_chaos.lab.api.kinds.objects import clone
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.misbehave.orders import Misused
 from acns_chaos.lab.misbehave.table import Entry, Table

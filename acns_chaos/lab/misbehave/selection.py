@@ -10,7 +10,7 @@ from aiohttp import web
 
 from acns_chaos.lab.api.failures import Failure
 from acns_chaos.lab.api.requests import read_target
-from acns_chaos.lab.api.writes import Target
+from acns_chaos.lab.api.writing.writes import Target
 
 WRITING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 READING = frozenset({"get", "list", "watch"})

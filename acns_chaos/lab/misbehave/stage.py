@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from acns_chaos.lab.api.failures import Json
+from acns_chaos.lab.api.kinds.resources import BY_KIND
 from acns_chaos.lab.api.options import DeleteOptions, WriteOptions
-from acns_chaos.lab.api.patches import APPLY_PATCH, JSON_PATCH
-from acns_chaos.lab.api.resources import BY_KIND
 from acns_chaos.lab.api.store import Entry, Store
-from acns_chaos.lab.api.writes import Target, Writes
+from acns_chaos.lab.api.writing.patches import APPLY_PATCH, JSON_PATCH
+from acns_chaos.lab.api.writing.writes import Target, Writes
 from acns_chaos.lab.misbehave.orders import Misused
 
 _KINDS = ("CiliumNetworkPolicy", "NetworkPolicy")

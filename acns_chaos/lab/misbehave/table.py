@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-from acns_chaos.lab.api.objects import now
+from acns_chaos.lab.api.kinds.objects import now
 from acns_chaos.lab.misbehave.orders import Misused, Order
 from acns_chaos.lab.misbehave.selection import Facts
 

@@ -11,10 +11,9 @@ from aiohttp import web
 
 from acns_chaos.lab.api.app import SHAPE_WATCH
 from acns_chaos.lab.api.failures import Json
-from acns_chaos.lab.misbehave.answers import too_old
+from acns_chaos.lab.misbehave.answers import cut, too_old
 from acns_chaos.lab.misbehave.selection import Facts
 from acns_chaos.lab.misbehave.table import Entry, Table
-from acns_chaos.lab.misbehave.wire import cut
 
 
 class Watch:

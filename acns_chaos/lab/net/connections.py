@@ -3,7 +3,7 @@
 A denied packet vanishes: no reset, no ICMP. SYNs are repeated by the sender, data of an
 established connection too, each repetition is judged anew and counted anew, and whichever comes
 after the policy opened gets through. What a pod sends to itself never leaves it and meets no
-policy. Names are resolved in `dns`; counting is in `metrics`.
+policy. Names are resolved in `names.dns`; counting is in `metrics.counters`.
 """
 
 import itertools
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from acns_chaos.lab.net.agents.enforcement import Enforcement
 from acns_chaos.lab.net.clock import Clock
 from acns_chaos.lab.net.directory import Directory
-from acns_chaos.lab.net.enforcement import Enforcement
 from acns_chaos.lab.net.events import SYN_BYTES, Event, Wire
 from acns_chaos.lab.net.objects import Target
 from acns_chaos.policy import Endpoint

@@ -13,14 +13,14 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from acns_chaos.lab.net.names import Learned
+from acns_chaos.lab.api.controllers.endpoints import is_ready
+from acns_chaos.lab.net.names.learned import Learned
 from acns_chaos.lab.net.objects import (
     Change,
     Node,
     Objects,
     Pod,
     Target,
-    is_ready,
     port_number,
     running_pod,
     service_addresses,

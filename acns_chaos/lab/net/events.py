@@ -1,6 +1,6 @@
 """What happens on the simulated wire, told once to everybody who counts or logs it.
 
-Whoever makes a packet records it at the `Wire`; counters (`metrics`) and flow logs listen there.
+Whoever makes a packet records it at the `Wire`; counters and flow logs listen there.
 """
 
 from collections.abc import Callable

@@ -24,6 +24,7 @@ _SO_DETACH_FILTER = 27
 _SO_MEMINFO = 55
 _DROPS = 8
 _MEMINFO_BYTES = 36
+_NOBODY = 1
 # One instruction: return 0, keep nothing of the packet.
 _DISCARD = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 _PROGRAM = struct.pack("HL", 1, ctypes.addressof(_DISCARD))
@@ -41,6 +42,9 @@ class Socket(Protocol):
     def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes:
         """Read an option."""
 
+    def getpeername(self) -> tuple[str, int]:
+        """Address and port of the other end."""
+
 
 def open_listener() -> socket.socket:
     """A listening TCP socket on a free port of 127.0.0.1."""
@@ -57,7 +61,8 @@ class Gate:
     Args:
         listener: the listening socket.
         accepted: gives the sockets accepted from it that are still open.
-        dropped: told how many packets were discarded, and whether they were SYNs.
+        dropped: told how many packets were discarded, and from which port of the client: 0 for
+            SYNs, whose senders the kernel does not tell.
         has_filter: whether this system can discard packets on a socket.
     """
 
@@ -65,7 +70,7 @@ class Gate:
         self,
         listener: Socket,
         accepted: Callable[[], Iterable[Socket]],
-        dropped: Callable[[int, bool], None],
+        dropped: Callable[[int, int], None],
         *,
         has_filter: bool = HAS_FILTER,
     ) -> None:
@@ -73,7 +78,8 @@ class Gate:
         self._accepted = accepted
         self._dropped = dropped
         self._has_filter = has_filter
-        self._silent: dict[int, tuple[Socket, int]] = {}
+        # By descriptor: socket, what it had discarded when last looked at, port of the client.
+        self._silent: dict[int, tuple[Socket, int, int]] = {}
         self._poller: asyncio.Task[None] | None = None
         self._opened = asyncio.Event()
         self._opened.set()
@@ -100,7 +106,7 @@ class Gate:
         if self._poller is not None:
             self._poller.cancel()
             self._poller = None
-        for sock, _ in self._silent.values():
+        for sock, _, _ in self._silent.values():
             if sock.fileno() >= 0:
                 sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
         self._book()
@@ -112,7 +118,7 @@ class Gate:
         if self.is_open or self._has_filter:
             # What the kernel has delivered came before the filter.
             return
-        self._dropped(1, True)
+        self._dropped(1, 0)
         await self._opened.wait()
 
     async def _poll(self) -> None:
@@ -133,18 +139,27 @@ class Gate:
         known = self._silent.get(descriptor)
         if known is None or known[0] is not sock:
             sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _PROGRAM)
-            self._silent[descriptor] = (sock, _drops(sock))
+            port = 0 if sock is self._listener else _peer_port(sock)
+            self._silent[descriptor] = (sock, _drops(sock), port)
 
     def _book(self) -> None:
-        for descriptor, (sock, before) in list(self._silent.items()):
+        for descriptor, (sock, before, port) in list(self._silent.items()):
             if sock.fileno() < 0:
                 del self._silent[descriptor]
                 continue
             # The kernel's counter is 32 bits wide.
             count = (_drops(sock) - before) % 2**32
             if count:
-                self._silent[descriptor] = (sock, before + count)
-                self._dropped(count, sock is self._listener)
+                self._silent[descriptor] = (sock, before + count, port)
+                self._dropped(count, port)
+
+
+def _peer_port(sock: Socket) -> int:
+    try:
+        return sock.getpeername()[1]
+    except OSError:
+        # Closed by the client in this moment; whoever sent what comes, it was no SYN.
+        return _NOBODY
 
 
 def _drops(sock: Socket) -> int:

@@ -1,7 +1,7 @@
 """What the programs of the world write to their logs, in the words of the real ones.
 
-Only wording and who says it; keeping and giving out is in ``api.log``. The kubelet's own probes,
-which fill a real storefront's log, are left out, and so is everything said below level info.
+Only wording and who says it; keeping and giving out is in ``api.pods.log``. The kubelet's own
+probes, which fill a real storefront's log, are left out, and so is everything below level info.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from acns_chaos.lab.net.clock import Clock
 from acns_chaos.lab.net.directory import Directory
 from acns_chaos.lab.net.objects import Change, Objects, Pod
-from acns_chaos.lab.net.pages import Page
+from acns_chaos.lab.net.shop.pages import Page
 from acns_chaos.lab.world import Shop as ShopServices
 from acns_chaos.policy.validity import problems
 

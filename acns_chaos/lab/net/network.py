@@ -5,31 +5,31 @@ Only wiring here; each part says in its own module what it does.
 
 from pathlib import Path
 
-from acns_chaos.lab.api.exec import ExecRequest
-from acns_chaos.lab.api.log import Logs
+from acns_chaos.lab.api.pods.exec import ExecRequest
+from acns_chaos.lab.api.pods.log import Logs
 from acns_chaos.lab.hubble.service import APP as RELAY_APP
 from acns_chaos.lab.hubble.service import PORT as RELAY_PORT
 from acns_chaos.lab.hubble.service import Hubble
-from acns_chaos.lab.net.agent_state import AgentState
+from acns_chaos.lab.net.agents.enforcement import Enforcement
 from acns_chaos.lab.net.clock import Clock, WallClock
 from acns_chaos.lab.net.connections import Connections
 from acns_chaos.lab.net.directory import Directory
-from acns_chaos.lab.net.dns import Resolver
-from acns_chaos.lab.net.enforcement import Enforcement
 from acns_chaos.lab.net.events import Wire
-from acns_chaos.lab.net.exposition import Exposition
-from acns_chaos.lab.net.images import Images
-from acns_chaos.lab.net.inside import Inside
 from acns_chaos.lab.net.logs import AgentLog, ShopLog, say_started
-from acns_chaos.lab.net.metrics import Metrics
+from acns_chaos.lab.net.metrics.agent_state import AgentState
+from acns_chaos.lab.net.metrics.counters import Metrics
+from acns_chaos.lab.net.metrics.exposition import Exposition
+from acns_chaos.lab.net.names.dns import Resolver
+from acns_chaos.lab.net.names.zone import Zone
 from acns_chaos.lab.net.objects import Objects
-from acns_chaos.lab.net.prometheus import Prometheus
-from acns_chaos.lab.net.scraper import Scraper
-from acns_chaos.lab.net.shop import Shop
-from acns_chaos.lab.net.tools import Tools
+from acns_chaos.lab.net.prometheus.scraper import Scraper
+from acns_chaos.lab.net.prometheus.server import Prometheus
+from acns_chaos.lab.net.shop.inside import Inside
+from acns_chaos.lab.net.shop.storefront import Shop
+from acns_chaos.lab.net.tools.images import Images
+from acns_chaos.lab.net.tools.toolbox import Tools
 from acns_chaos.lab.net.traffic import Traffic
 from acns_chaos.lab.net.visits import Visits
-from acns_chaos.lab.net.zone import Zone
 from acns_chaos.lab.world import World
 
 STOREFRONT_VARIABLE = "ACNS_CHAOS_STOREFRONT_URL"

@@ -76,16 +76,14 @@ class Node:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self | None:
         """The view of a raw Node, None without an internal address."""
+        ip = internal_address(raw)
+        if not ip:
+            return None
         labels = raw["metadata"].get("labels") or {}
-        for address in raw.get("status", {}).get("addresses", ()):
-            if address["type"] == "InternalIP":
-                ip = address["address"]
-                host, remote = (
-                    Endpoint.entity(entity, node_labels=labels, ip=ip)
-                    for entity in ("host", "remote-node")
-                )
-                return cls(raw["metadata"]["name"], ip, host, remote)
-        return None
+        host, remote = (
+            Endpoint.entity(entity, node_labels=labels, ip=ip) for entity in ("host", "remote-node")
+        )
+        return cls(raw["metadata"]["name"], ip, host, remote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +120,10 @@ def running_pod(raw: dict[str, Any], namespace: Mapping[str, Any] | None, node: 
     )
 
 
-def is_ready(raw: Mapping[str, Any]) -> bool:
-    """Whether a service sends traffic to a raw Pod."""
-    if raw["metadata"].get("deletionTimestamp"):
-        return False
-    conditions = raw.get("status", {}).get("conditions", ())
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+def internal_address(node: Mapping[str, Any]) -> str:
+    """The address of a raw Node inside the cluster, "" for none."""
+    addresses = node.get("status", {}).get("addresses", ())
+    return next((str(one["address"]) for one in addresses if one["type"] == "InternalIP"), "")
 
 
 def service_addresses(service: Mapping[str, Any]) -> list[str]:

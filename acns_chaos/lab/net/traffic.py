@@ -4,14 +4,13 @@ It crosses the same policy as everything else, so a broken policy shows in the c
 request from outside; and it is steady, so a counter that stands still means that nothing is denied.
 """
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 
-from acns_chaos.lab.net.clock import Clock
+from acns_chaos.lab.net.clock import Clock, Tasks
 from acns_chaos.lab.net.logs import PROBE_ADDRESS
-from acns_chaos.lab.net.metrics import Metrics
-from acns_chaos.lab.net.shop import Shop
+from acns_chaos.lab.net.metrics.counters import Metrics
+from acns_chaos.lab.net.shop.storefront import Shop
 from acns_chaos.policy import Endpoint
 
 PROBE = Endpoint.outside(PROBE_ADDRESS)
@@ -50,29 +49,21 @@ class Traffic:
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._heard = noise
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._visits = 0
 
     def start(self) -> None:
         """Begin."""
         self._make_noise(NOISE_BEFORE)
-        self._spawn(self._forever(NOISE_EVERY, self._noise))
+        self._tasks.spawn(self._forever(NOISE_EVERY, self._noise))
         if self._shop is not None:
-            self._spawn(self._forever(PROBE_EVERY, self._probe))
-            self._spawn(self._forever(CUSTOMERS_EVERY, self._customer))
-            self._spawn(self._forever(ORDER_EVERY, self._order))
+            self._tasks.spawn(self._forever(PROBE_EVERY, self._probe))
+            self._tasks.spawn(self._forever(CUSTOMERS_EVERY, self._customer))
+            self._tasks.spawn(self._forever(ORDER_EVERY, self._order))
 
     async def stop(self) -> None:
         """End, whatever waits where."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._tasks.stop()
 
     async def _forever(self, every: float, act: Callable[[], Awaitable[None]]) -> None:
         # Not all at the same moment, and not in the first, when somebody takes a baseline.
@@ -91,16 +82,16 @@ class Traffic:
 
     async def _probe(self) -> None:
         # The next probe does not wait for this one.
-        self._spawn(self._visit(PROBE, "GET", "/health", PROBE_EVERY))
+        self._tasks.spawn(self._visit(PROBE, "GET", "/health", PROBE_EVERY))
 
     async def _customer(self) -> None:
         client = _CUSTOMERS[self._visits % len(_CUSTOMERS)]
         path = _PATHS[self._visits % len(_PATHS)]
         self._visits += 1
-        self._spawn(self._visit(client, "GET", path, _PATIENCE))
+        self._tasks.spawn(self._visit(client, "GET", path, _PATIENCE))
 
     async def _order(self) -> None:
-        self._spawn(self._visit(_CUSTOMERS[0], "POST", "/api/orders/", _PATIENCE))
+        self._tasks.spawn(self._visit(_CUSTOMERS[0], "POST", "/api/orders/", _PATIENCE))
 
     async def _visit(self, client: Endpoint, method: str, path: str, timeout: float) -> None:
         if self._shop is not None:

@@ -4,14 +4,13 @@ Each visit crosses DNS and policy as a real client's would. The shop's own visit
 `traffic`.
 """
 
-import asyncio
 import random
 from collections.abc import Sequence
 
-from acns_chaos.lab.net.clock import Clock
+from acns_chaos.lab.net.clock import Clock, Tasks
 from acns_chaos.lab.net.connections import Connections
 from acns_chaos.lab.net.directory import Directory
-from acns_chaos.lab.net.dns import Resolver
+from acns_chaos.lab.net.names.dns import Resolver
 from acns_chaos.lab.net.objects import Pod
 from acns_chaos.lab.world import Visit
 
@@ -44,20 +43,16 @@ class Visits:
         self._connections = connections
         self._clock = clock
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     def start(self) -> None:
         """Begin, each at a moment of its own."""
-        loop = asyncio.get_running_loop()
         for visit in self._visits:
-            task = loop.create_task(self._forever(visit))
-            self._tasks.add(task)
+            self._tasks.spawn(self._forever(visit))
 
     async def stop(self) -> None:
         """End, whatever waits where."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     async def _forever(self, visit: Visit) -> None:
         await self._clock.sleep(visit.every * self._chance.uniform(0.1, 1.0))

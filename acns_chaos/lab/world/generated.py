@@ -8,8 +8,9 @@ rest of the cluster is that of `cluster.yaml`.
 
 import random
 import re
-from typing import Any
 
+from acns_chaos.lab.world import generated_objects as raw
+from acns_chaos.lab.world.generated_objects import Json
 from acns_chaos.lab.world.model import WorldError
 from acns_chaos.lab.world.reading import HERE, read
 
@@ -28,7 +29,6 @@ _OUTSIDE = {
     "rates.tax.example": "203.0.113.12", "login.microsoftonline.com": "20.190.152.20",
 }  # fmt: skip
 _NETWORK = "198.18.0.0/15"
-Json = dict[str, Any]
 
 
 def generated(name: str) -> Json:
@@ -64,7 +64,7 @@ class _Maker:
     def world(self) -> Json:
         base = read(HERE / "cluster.yaml")
         shared, pool = self._cluster(base["objects"])
-        objects = shared + pool + [_namespace(self._namespace(i)) for i in range(self._spaces())]
+        objects = shared + pool + [raw.namespace(self._namespace(i)) for i in range(self._spaces())]
         for index in range(self._count):
             objects += self._service(index)
         visits = [
@@ -115,7 +115,7 @@ class _Maker:
         pool = []
         for index, name in enumerate(self._nodes):
             ip = f"10.224.0.{10 + index}"
-            pool.append(_renamed_node(node, name, ip, f"10.244.{index + 1}.0/24"))
+            pool.append(raw.renamed_node(node, name, ip, f"10.244.{index + 1}.0/24"))
             pool.append(self._agent(agent, name, ip))
         return kept, pool
 
@@ -136,13 +136,13 @@ class _Maker:
         name, namespace, port = self._names[index], self._namespace(index), self._port(index)
         labels = {"app": name, "tier": "front" if index == 0 else "back"}
         replicas = self._chance.randint(1, 3)
-        found = [_deployment(name, namespace, labels, port, replicas)]
+        found = [raw.deployment(name, namespace, labels, port, replicas)]
         hashed = self._suffix(10)
         for _ in range(replicas):
             node = self._nodes[self._chance.randrange(len(self._nodes))]
             found.append(self._pod(name, namespace, labels, port, hashed, node))
         ip = f"10.0.{16 + index // 250}.{1 + index % 250}"
-        found.append(_service_object(name, namespace, ip, port, front=index == 0))
+        found.append(raw.service(name, namespace, ip, port, front=index == 0))
         found.append(self._policy(index))
         return found
 
@@ -166,7 +166,7 @@ class _Maker:
                 "namespace": namespace,
                 "labels": {**labels, "pod-template-hash": hashed},
             },
-            "spec": {**_pod_spec(name, port), "nodeName": node},
+            "spec": {**raw.pod_spec(name, port), "nodeName": node},
             "status": {
                 "phase": "Running",
                 "conditions": conditions,
@@ -178,7 +178,7 @@ class _Maker:
                 "containerStatuses": [
                     {
                         "name": name, "ready": True, "started": True, "restartCount": 0,
-                        "image": _IMAGE, "imageID": "", "state": {"running": {"startedAt": _AT}},
+                        "image": raw.IMAGE, "imageID": "", "state": {"running": {"startedAt": _AT}},
                     }
                 ],
             },
@@ -190,18 +190,19 @@ class _Maker:
         ingress: list[Json] = []
         if callers:
             peers = [self._peer(i) for i in callers]
-            ingress.append({"fromEndpoints": peers, **_to_port(self._port(index))})
+            ingress.append({"fromEndpoints": peers, **raw.to_port(self._port(index))})
         if index == 0:
-            ingress.append({"fromEntities": ["world"], **_to_port(self._port(index))})
-        egress: list[Json] = [_dns_rule()]
+            ingress.append({"fromEntities": ["world"], **raw.to_port(self._port(index))})
+        egress: list[Json] = [raw.dns_rule()]
         egress += [
-            {"toEndpoints": [self._peer(i)], **_to_port(self._port(i))} for i in self._calls[index]
+            {"toEndpoints": [self._peer(i)], **raw.to_port(self._port(i))}
+            for i in self._calls[index]
         ]
         if index % 5 == 1:
             host = list(_OUTSIDE)[index // 5 % len(_OUTSIDE)]
-            egress.append({"toFQDNs": [{"matchName": host}], **_to_port(443)})
+            egress.append({"toFQDNs": [{"matchName": host}], **raw.to_port(443)})
         if index % 9 == 2:
-            egress.append({"toCIDRSet": [{"cidr": _NETWORK}], **_to_port(5432)})
+            egress.append({"toCIDRSet": [{"cidr": _NETWORK}], **raw.to_port(5432)})
         # No rule at all would leave the direction open.
         return {
             "apiVersion": "cilium.io/v2",
@@ -226,102 +227,6 @@ class _Maker:
         return "".join(self._chance.choice(_LETTERS) for _ in range(length))
 
 
-_IMAGE = "shop/service:1.0.0"
-
-
 def _service_name(index: int) -> str:
     word, turn = _WORDS[index % len(_WORDS)], index // len(_WORDS)
     return f"{word}-{turn}" if turn else word
-
-
-def _namespace(name: str) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
-        "status": {"phase": "Active"},
-    }
-
-
-def _renamed_node(node: Json, name: str, ip: str, cidr: str) -> Json:
-    labels = {**node["metadata"]["labels"], "kubernetes.io/hostname": name}
-    labels |= {"agentpool": "nodepool1", "kubernetes.azure.com/agentpool": "nodepool1"}
-    labels["kubernetes.azure.com/mode"] = "user"
-    addresses = [{"type": "InternalIP", "address": ip}, {"type": "Hostname", "address": name}]
-    return {
-        **node,
-        "metadata": {**node["metadata"], "name": name, "labels": labels},
-        "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},
-        "status": {**node["status"], "addresses": addresses},
-    }
-
-
-def _pod_spec(name: str, port: int) -> Json:
-    return {
-        "containers": [
-            {
-                "name": name,
-                "image": _IMAGE,
-                "ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}],
-            }
-        ],
-        "restartPolicy": "Always",
-        "dnsPolicy": "ClusterFirst",
-        "serviceAccountName": "default",
-    }
-
-
-def _deployment(name: str, namespace: str, labels: Json, port: int, replicas: int) -> Json:
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(name, port)},
-        },
-        "status": {
-            "observedGeneration": 1,
-            "replicas": replicas,
-            "updatedReplicas": replicas,
-            "readyReplicas": replicas,
-            "availableReplicas": replicas,
-        },
-    }
-
-
-def _service_object(name: str, namespace: str, ip: str, port: int, *, front: bool) -> Json:
-    spec = {
-        "type": "LoadBalancer" if front else "ClusterIP",
-        "clusterIP": ip,
-        "clusterIPs": [ip],
-        "internalTrafficPolicy": "Cluster",
-        "selector": {"app": name},
-        "ports": [{"name": "http", "port": port, "protocol": "TCP", "targetPort": port}],
-    }
-    ingress = [{"ip": "203.0.113.80", "ipMode": "VIP"}] if front else None
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-        "status": {"loadBalancer": {"ingress": ingress} if ingress else {}},
-    }
-
-
-def _to_port(port: int) -> Json:
-    return {"toPorts": [{"ports": [{"port": str(port), "protocol": "TCP"}]}]}
-
-
-def _dns_rule() -> Json:
-    kube_dns = {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s:k8s-app": "kube-dns"}
-    return {
-        "toEndpoints": [{"matchLabels": kube_dns}],
-        "toPorts": [
-            {
-                "ports": [{"port": "53", "protocol": "ANY"}],
-                "rules": {"dns": [{"matchPattern": "*"}]},
-            }
-        ],
-    }

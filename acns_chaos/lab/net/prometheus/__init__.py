@@ -1,0 +1,1 @@
+"""A small Prometheus: it scrapes the lab's agents and answers queries over HTTP."""
