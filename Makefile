@@ -7,13 +7,15 @@ READY  := $(VENV)/.installed
 CONSTRAINTS ?=
 PIP_CONSTRAINTS = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 OUT    ?= out
+# For the matrices: --sample N --seed S --workers N --kinds modify,create
+MATRIX ?=
 CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check fix bench sync wire lab clean
+.PHONY: help demo test unit check fix bench kill-matrix fault-matrix sync wire lab clean
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "acns-chaos needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with PYTHON=...")'
@@ -47,6 +49,12 @@ fix: $(READY) ## format, and mend what the linter can
 
 bench: $(READY) ## the budgets, measured
 	$(BIN)/python -m tests.bench
+
+kill-matrix: $(READY) ## kill a run at every request it makes: everything must come back (half an hour)
+	$(BIN)/python -m tests.failures.kill_matrix $(MATRIX)
+
+fault-matrix: $(READY) ## answer every request of inject and restore badly (an hour)
+	$(BIN)/python -m tests.failures.fault_matrix $(MATRIX)
 
 sync: $(READY) ## copy the claims of probes/ into experiments/, refresh the README's tables
 	$(BIN)/python -m acns_chaos.cli sync

@@ -14,7 +14,8 @@ from acns_chaos.faults.runcontext import refusal
 from acns_chaos.faults.session import armed_run
 
 if TYPE_CHECKING:
-    from acns_chaos.faults.inject import Change
+    from acns_chaos.cluster.policies import PolicyRef
+    from acns_chaos.faults.change import Change
 
 __all__ = ["inject_fault", "restore_policies"]
 
@@ -22,7 +23,7 @@ logger = logging.getLogger("chaostoolkit")
 
 
 def inject_fault(
-    policy: str,
+    policy: str = "",
     operator: str = "",
     policy_file: str = "",
     document: dict = {},
@@ -31,42 +32,62 @@ def inject_fault(
     limit: list = [],
     timeout: float = 10.0,
     max_flows: int = 0,
+    create: bool = False,
+    ignored: bool = False,
+    gitops: str = "refuse",
 ) -> dict:
-    """Make a live policy wrong, and wait until behaviour shows it.
+    """Make live policies wrong, and wait until behaviour shows it.
 
     Give exactly one of `operator` (a mutation operator, see `acns-chaos operators`), `policy_file`
-    (YAML or JSON) or `document` (the faulty policy itself).
+    (YAML or JSON, one policy or several) or `document` (the faulty policy itself).
 
     Args:
-        policy: name of the live policy.
+        policy: name of the live policy; may be left out where the documents name theirs.
         operator: a mutation operator, such as "ingress-from-nobody"; where it applies at several
             places of the policy, with one of them ("rule-removed@spec.egress[0]"), or the id of a
             mutant as `acns-chaos mutants` prints it.
-        policy_file: path of the faulty policy.
+        policy_file: path of the faulty policies.
         document: the faulty policy.
         namespace: of the policy; "" takes the experiment's namespace.
         kind: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy or NetworkPolicy.
         limit: workloads ("namespace/name") the effect may reach; empty means no limit.
         timeout: seconds to wait for the effect.
         max_flows: how many flows the fault may turn, counted by workload; 0 means any number.
+        create: the documents may be of policies that do not exist: the fault creates them, and the
+            restore deletes them.
+        ignored: take a fault that the agents would ignore, to see that somebody notices.
+        gitops: "refuse" a policy that Flux or Argo CD reconciles, or "observe": then it may be
+            what recovers.
 
     Returns:
-        The fault: policy, operator, predicted flows, when it was submitted, accepted, realised.
+        The fault: policy, operator, predicted flows, when it was submitted, accepted, realised; of
+        several objects the first one's, and all of them under `objects`.
     """
     # The policy engine takes longer to import than the rest: only a run pays for it.
     from acns_chaos.faults.inject import inject
+    from acns_chaos.faults.plan import Limits
 
     run = armed_run()
     try:
         given = numbers({"timeout": timeout, "max_flows": max_flows})
-        allowed = names("limit", limit)
-        ref = policy_ref(kind, namespace or run.target.namespace, policy)
+        limits = Limits(
+            names("limit", limit), int(given["max_flows"]), bool(ignored), _word(gitops)
+        )
+        where = namespace or run.target.namespace
+        change = _change(
+            operator, policy_file, document, (kind, where, policy), bool(create), bool(ignored)
+        )
     except (ArgumentError, PolicyError) as error:
-        raise FaultRefused(f"{error}. Nothing was changed.".replace("..", ".")) from error
-    change = _change(operator, policy_file, document)
-    debt = inject(run, ref, change, allowed, given["timeout"], int(given["max_flows"]))
-    logger.info(f"Fault {debt.operator} on {ref}: {debt.realised_by}")
-    return {key: value for key, value in debt.as_json().items() if key not in ("before", "fault")}
+        raise FaultRefused(f"{error} Nothing was changed.".replace("..", ".")) from error
+    debts = inject(run, change, limits, given["timeout"])
+    first = debts[0]
+    objects = ", ".join(str(debt.ref) for debt in debts)
+    logger.info(f"Fault {first.operator} on {objects}: {first.realised_by}")
+    told = [
+        {key: value for key, value in debt.as_json().items() if key not in ("before", "fault")}
+        for debt in debts
+    ]
+    return told[0] if len(told) == 1 else {**told[0], "objects": told}
 
 
 def restore_policies(
@@ -98,7 +119,21 @@ def restore_policies(
     return {"restored": restored, "sentence": sentence}
 
 
-def _change(operator: str, policy_file: str, document: dict[str, Any]) -> "Change":
+def _word(gitops: str) -> str:
+    if gitops not in ("refuse", "observe"):
+        raise ArgumentError(f"gitops is {gitops!r}: write refuse or observe.")
+    return gitops
+
+
+def _change(
+    operator: str,
+    policy_file: str,
+    document: dict[str, Any],
+    named: tuple[str, str, str],
+    create: bool,
+    ignored: bool,
+) -> "Change":
+    """Say what is to be made of which policy; `named` is its kind, namespace and name."""
     given = [
         name
         for name, value in (
@@ -113,11 +148,31 @@ def _change(operator: str, policy_file: str, document: dict[str, Any]) -> "Chang
             f"inject_fault needs exactly one of operator, policy_file or document; it got "
             f"{' and '.join(given) or 'none'}. Nothing was changed."
         )
-    from acns_chaos.faults.inject import by_document, by_operator, load_document
+    from acns_chaos.faults.change import by_documents, by_operator, load_documents
 
+    kind, namespace, policy = named
     if operator:
-        return by_operator(operator)
-    try:
-        return by_document(load_document(policy_file) if policy_file else document)
-    except PolicyError as error:
-        raise FaultRefused(f"{error} Nothing was changed.") from error
+        return by_operator(operator, policy_ref(kind, namespace, policy), ignored)
+    documents = load_documents(policy_file) if policy_file else [document]
+    if policy:
+        documents = [_about(one, policy_ref(kind, namespace, policy)) for one in documents]
+    return by_documents(documents, namespace, create)
+
+
+def _about(document: dict[str, Any], ref: "PolicyRef") -> dict[str, Any]:
+    """Hold a document against the policy that the experiment names."""
+    metadata = document.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise PolicyError("The document's metadata is no object.")
+    said = {
+        "kind": document.get("kind"),
+        "name": metadata.get("name"),
+        "namespace": metadata.get("namespace"),
+    }
+    for key, value in ref.as_json().items():
+        if said[key] and said[key] != value:
+            raise PolicyError(
+                f"The document is for {key} {said[key]!r}, the fault for {value!r}: correct one of "
+                "them."
+            )
+    return {**document, "kind": ref.kind, "metadata": {**metadata, "name": ref.name}}

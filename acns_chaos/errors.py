@@ -11,7 +11,11 @@
     │   └── DocumentError  a file, a folder or a git revision of one cannot be read as objects
     ├── FaultRefused       a fault was not injected: nothing was written
     ├── FaultUncertain     whether a fault was stored is not known, or not as it was meant
+    ├── LeaseHeld          somebody else may change this namespace now
+    ├── WatchdogGone       nobody would restore if this process died
+    ├── RecordBroken       the record of an original cannot be read, or was changed
     ├── RestoreFailed      an original could not be put back, or not be verified
+    │   └── Drifted        because somebody else changed the object meanwhile
     ├── ApiError           an API (Kubernetes, Prometheus) answered with an error
     │   ├── NotFound       404
     │   ├── Conflict       409
@@ -27,16 +31,20 @@ __all__ = [
     "ArgumentError",
     "Conflict",
     "DocumentError",
+    "Drifted",
     "FaultRefused",
     "FaultUncertain",
     "Forbidden",
     "JournalError",
+    "LeaseHeld",
     "NotArmed",
     "NotFound",
     "PolicyError",
+    "RecordBroken",
     "RestoreFailed",
     "TargetError",
     "TargetRefused",
+    "WatchdogGone",
 ]
 
 
@@ -76,6 +84,18 @@ class FaultUncertain(AcnsChaosError):
     """Whether a fault was stored is not known, or it was not stored as it was meant."""
 
 
+class LeaseHeld(AcnsChaosError):
+    """Somebody else may change this namespace now; nothing was written."""
+
+
+class WatchdogGone(AcnsChaosError):
+    """The watchdog does not answer: nobody would restore if this process died."""
+
+
+class RecordBroken(AcnsChaosError):
+    """The record of an original cannot be read, or is not what was written."""
+
+
 class RestoreFailed(AcnsChaosError):
     """An original could not be put back, or not be verified.
 
@@ -86,6 +106,18 @@ class RestoreFailed(AcnsChaosError):
     def __init__(self, message: str, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class Drifted(RestoreFailed):
+    """The object is neither the original nor the fault any more; it was not overwritten.
+
+    Attributes:
+        difference: what the fault changed, and what somebody changed since.
+    """
+
+    def __init__(self, message: str, difference: str = "") -> None:
+        super().__init__(message)
+        self.difference = difference
 
 
 class ApiError(AcnsChaosError):

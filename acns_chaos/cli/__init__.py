@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "operators": "acns_chaos.cli.operators:operators",
     "outcome": "acns_chaos.cli.outcome:outcome",
     "report": "acns_chaos.cli.report:report",
+    "restore": "acns_chaos.cli.restore:restore",
     "sync": "acns_chaos.cli.sync:sync",
 }
 

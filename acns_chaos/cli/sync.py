@@ -19,7 +19,7 @@ __all__ = ["sync"]
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something differs.")
 @click.option("--root", default=".", help="Folder that holds probes/, experiments/ and README.md.")
 def sync(check: bool, root: str) -> None:
-    """Copy the claims of probes/ into experiments/, and refresh the README's tables."""
+    """Copy the claims of probes/ into experiments/, and refresh the tables of the documents."""
     base = Path(root)
     for folder in ("probes", "experiments"):
         if not (base / folder).is_dir():
@@ -33,10 +33,15 @@ def sync(check: bool, root: str) -> None:
     readme = base / "README.md"
     if readme.exists() and _tables(readme, base, check):
         changed.append(readme)
+    permissions = base / "docs/permissions.md"
+    if permissions.exists() and _permissions(permissions, check):
+        changed.append(permissions)
     for path in changed:
         click.echo(f"{'differs' if check else 'written'}: {path}")
     if check and changed:
-        raise AcnsChaosError(f"{len(changed)} files are out of step with probes/: run `make sync`.")
+        raise AcnsChaosError(
+            f"{len(changed)} files are out of step with probes/ or the code: run `make sync`."
+        )
     if not changed:
         click.echo(f"{len(claims)} claims in step")
 
@@ -80,15 +85,30 @@ def _write(path: Path, document: dict[str, Any], check: bool) -> bool:
 
 
 def _tables(readme: Path, base: Path, check: bool) -> bool:
-    before = after = readme.read_text("utf-8")
+    after = before = readme.read_text("utf-8")
     for name, folder in (("experiments", "experiments"), ("claims", "probes")):
-        start, end = f"<!-- {name}:start -->\n", f"<!-- {name}:end -->"
-        head, found, rest = after.partition(start)
-        _, closed, tail = rest.partition(end)
-        if found and closed:
-            after = head + start + _rows(base / folder) + end + tail
+        after = _between(after, name, _rows(base / folder))
+    return _refresh(readme, before, after, check)
+
+
+def _permissions(page: Path, check: bool) -> bool:
+    from acns_chaos.cluster.permissions import table
+
+    before = page.read_text("utf-8")
+    return _refresh(page, before, _between(before, "permissions", table()), check)
+
+
+def _between(text: str, name: str, rows: str) -> str:
+    """Put *rows* between the two comments of that name; a text without them stays as it is."""
+    start, end = f"<!-- {name}:start -->\n", f"<!-- {name}:end -->"
+    head, found, rest = text.partition(start)
+    _, closed, tail = rest.partition(end)
+    return head + start + rows + end + tail if found and closed else text
+
+
+def _refresh(page: Path, before: str, after: str, check: bool) -> bool:
     if after != before and not check:
-        readme.write_text(after, "utf-8")
+        page.write_text(after, "utf-8")
     return after != before
 
 

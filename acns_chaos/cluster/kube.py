@@ -12,17 +12,23 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import yaml
 
+from acns_chaos import __version__
 from acns_chaos.errors import ApiError, Conflict, Forbidden, NotFound, TargetError
 
-__all__ = ["Api", "in_cluster_api", "kubeconfig_api"]
+__all__ = ["AGENT", "Api", "in_cluster_api", "kubeconfig_api"]
 
+# Seconds for one answer; a test with a server that hangs sets the variable to less.
 TIMEOUT = 10.0
+TIMEOUT_VARIABLE = "ACNS_CHAOS_API_TIMEOUT"
+AGENT = f"acns-chaos/{__version__}"
 # Segments of letters, digits, dots and dashes, none of them dots alone.
 PATH = re.compile(r"(/(?![.]+(/|$))[A-Za-z0-9][A-Za-z0-9.-]*)+")
 
@@ -30,14 +36,29 @@ PATH = re.compile(r"(/(?![.]+(/|$))[A-Za-z0-9][A-Za-z0-9.-]*)+")
 class Api:
     """One connection to one API server.
 
+    Args:
+        client: the official client's ApiClient.
+        agent: what it calls itself, for the server's logs.
+
     Attributes:
         client: the official client's ApiClient.
         server: the server's address.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, agent: str = AGENT) -> None:
         self.client = client
         self.server = str(client.configuration.host)
+        self._agent = agent
+        self._timeout = _patience(os.environ.get(TIMEOUT_VARIABLE, ""))
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        """Return this moment by the server's clock, in UTC, to about a second.
+
+        Deadlines and leases go by it, so that machines whose own clocks differ agree. Before the
+        first answer it is this machine's clock.
+        """
+        return datetime.now(UTC) + self._ahead
 
     def headers(self) -> dict[str, str]:
         """Return the credentials' headers; a refresh hook may renew a token here."""
@@ -55,7 +76,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
-        timeout: float = TIMEOUT,
+        timeout: float | None = None,
     ) -> dict[str, Any]:
         """Send one request.
 
@@ -65,7 +86,7 @@ class Api:
             query: query parameters.
             body: JSON value, or None.
             content_type: of the body.
-            timeout: seconds for the whole answer.
+            timeout: seconds for the whole answer; None takes the connection's.
 
         Returns:
             The JSON object answered.
@@ -82,7 +103,7 @@ class Api:
             # A name from an experiment must never lead to another resource than the one meant.
             raise ApiError(f"{path!r} is not a path of the API: a name in it is no Kubernetes name")
         url = self.server + path + ("?" + urlencode(query) if query else "")
-        headers = {"Accept": "application/json", **self.headers()}
+        headers = {"Accept": "application/json", "User-Agent": self._agent, **self.headers()}
         if body is not None:
             headers["Content-Type"] = content_type
         try:
@@ -91,12 +112,23 @@ class Api:
                 url,
                 headers=headers,
                 body=None if body is None else json.dumps(body),
-                timeout=urllib3.Timeout(total=timeout),
+                timeout=urllib3.Timeout(total=self._timeout if timeout is None else timeout),
                 retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
             raise ApiError(f"no answer to {method} {path} ({_reason(error)})") from error
+        self._heard(response.headers.get("Date"))
         return _answer(method, path, response.status, response.data)
+
+    def _heard(self, date: str | None) -> None:
+        """Learn the server's clock from an answer; a proxy may leave the header out."""
+        try:
+            said = parsedate_to_datetime(date) if date else None
+        except (TypeError, ValueError):
+            return
+        if said is not None and said.tzinfo is not None:
+            # The header's second has begun somewhere within the last one.
+            self._ahead = said + timedelta(seconds=0.5) - datetime.now(UTC)
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """GET *path*; errors as `request`."""
@@ -118,13 +150,18 @@ class Api:
         """POST *body* to *path* with strict field validation; errors as `request`."""
         return self.request("POST", path, {"fieldValidation": "Strict", **(query or {})}, body)
 
+    def delete(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """DELETE *path*, with DeleteOptions in *body*; errors as `request`."""
+        return self.request("DELETE", path, None, body)
 
-def kubeconfig_api(context: str, kubeconfig: str) -> tuple[Api, str]:
+
+def kubeconfig_api(context: str, kubeconfig: str, agent: str = AGENT) -> tuple[Api, str]:
     """Open a context of a kubeconfig.
 
     Args:
         context: its name; "" takes the file's only context (the lab's).
         kubeconfig: path(s) as in KUBECONFIG; "" is the default file.
+        agent: what the connection calls itself.
 
     Returns:
         The API and the context's name.
@@ -159,7 +196,7 @@ def kubeconfig_api(context: str, kubeconfig: str) -> tuple[Api, str]:
             f"The credentials of kube context {wanted!r} in {file} cannot be loaded "
             f"({_reason(error)})."
         ) from error
-    return Api(client), wanted
+    return Api(client, agent), wanted
 
 
 def _contexts(files: str) -> list[str]:
@@ -180,8 +217,11 @@ def _contexts(files: str) -> list[str]:
     return found
 
 
-def in_cluster_api() -> Api:
+def in_cluster_api(agent: str = AGENT) -> Api:
     """Open the API with the pod's own service account.
+
+    Args:
+        agent: what the connection calls itself.
 
     Raises:
         TargetError: this process does not run in a pod.
@@ -196,7 +236,7 @@ def in_cluster_api() -> Api:
             f"ACNS_CHAOS_CLUSTER=in-cluster, but this is not a pod ({_reason(error)}): "
             "name a kube context instead."
         ) from error
-    return Api(client.ApiClient(configuration))
+    return Api(client.ApiClient(configuration), agent)
 
 
 def _answer(method: str, path: str, status: int, data: bytes) -> dict[str, Any]:
@@ -215,6 +255,15 @@ def _answer(method: str, path: str, status: int, data: bytes) -> dict[str, Any]:
     if status in (401, 403):
         raise Forbidden(text, status)
     raise ApiError(text, status)
+
+
+def _patience(given: str) -> float:
+    """Read a number of seconds; what is none, or would wait for ever, is not taken."""
+    try:
+        seconds = float(given)
+    except ValueError:
+        return TIMEOUT
+    return seconds if 0 < seconds <= 600 else TIMEOUT
 
 
 def _reason(error: BaseException) -> str:

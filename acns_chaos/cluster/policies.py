@@ -4,6 +4,7 @@ Nothing but PUT gives exact contents: `kubectl apply`, merge patch and server-si
 (reference captures, "Replacing a policy").
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -12,18 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.errors import NotFound, PolicyError
+from acns_chaos.errors import ApiError, Conflict, NotFound, PolicyError
 
 __all__ = ["MANAGER", "Policies", "PolicyRef", "content", "content_hash", "policy_ref"]
 
+# What a run's writes are signed with in managedFields; its nets add who they are: "-watchdog".
+MANAGER = "acns-chaos"
 KINDS = {
     "CiliumNetworkPolicy": ("cilium.io/v2", "ciliumnetworkpolicies", True),
     "CiliumClusterwideNetworkPolicy": ("cilium.io/v2", "ciliumclusterwidenetworkpolicies", False),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", True),
 }
 
-# Whose name managedFields shows for what this package writes.
-MANAGER = "acns-chaos"
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -90,32 +91,54 @@ def content_hash(policy: Mapping[str, Any]) -> str:
 
 
 class Policies:
-    """The policies of one cluster."""
+    """The policies of one cluster.
 
-    def __init__(self, api: Api) -> None:
+    Args:
+        api: the connection.
+        manager: field manager under which changes are made, so that managedFields tell who did it.
+    """
+
+    def __init__(self, api: Api, manager: str = MANAGER) -> None:
         self.api = api
+        self._manager = manager
 
     def get(self, ref: PolicyRef) -> dict[str, Any]:
         """Read one policy.
 
         Raises:
             NotFound: it does not exist; the sentence names what does.
+            Conflict: the server says so, and lists it all the same.
             ApiError: anything else.
         """
         try:
             return self.api.get(ref.path)
         except NotFound as error:
-            raise NotFound(self._missing(ref), 404) from error
+            if missing := self._missing(ref):
+                raise NotFound(missing, 404) from error
+        try:
+            # Created just now, or the answer was wrong; and "absent" may mean "restored".
+            return self.api.get(ref.path)
+        except NotFound as error:
+            raise Conflict(
+                f"{ref.kind} {ref} is listed by the API server and cannot be read", 409
+            ) from error
 
     def _missing(self, ref: PolicyRef) -> str:
-        if ref.namespace:
-            try:
-                self.api.get(f"/api/v1/namespaces/{ref.namespace}")
-            except NotFound:
-                return f"Namespace {ref.namespace!r} does not exist at {self.api.server}."
-        names = ", ".join(self.names(ref)) or "none"
+        """Say what there is instead, "" when the object is there after all."""
         where = f"namespace {ref.namespace!r}" if ref.namespace else "the cluster"
-        return f"There is no {ref.kind} {ref.name!r} in {where}: it has {names}."
+        sentence = f"There is no {ref.kind} {ref.name!r} in {where}"
+        try:
+            if ref.namespace:
+                self.api.get(f"/api/v1/namespaces/{ref.namespace}")
+            names = self.names(ref)
+            return "" if ref.name in names else f"{sentence}: it has {', '.join(names) or 'none'}."
+        except NotFound:
+            if not ref.namespace:
+                return f"{sentence}: it does not know this kind."
+            return f"Namespace {ref.namespace!r} does not exist at {self.api.server}."
+        except ApiError:
+            # Whoever may read one policy need not be allowed to look around.
+            return f"{sentence}."
 
     def names(self, ref: PolicyRef) -> list[str]:
         """List the names of the policies beside *ref*."""
@@ -152,18 +175,40 @@ class Policies:
             Conflict: somebody changed it meanwhile; nothing was written.
             ApiError: the server refuses it; nothing was written.
         """
-        return self.api.put(self._ref(policy).path, policy, _query(dry_run))
+        return self.api.put(self._ref(policy).path, policy, self._query(dry_run))
 
-    def create(self, policy: Mapping[str, Any]) -> dict[str, Any]:
-        """POST *policy*; errors as `replace`."""
-        return self.api.post(self._ref(policy).collection, policy, _query(False))
+    def create(self, policy: Mapping[str, Any], dry_run: bool = False) -> dict[str, Any]:
+        """POST *policy*; arguments and errors as `replace`."""
+        return self.api.post(self._ref(policy).collection, policy, self._query(dry_run))
+
+    def _query(self, dry_run: bool) -> dict[str, str]:
+        query = {"fieldManager": self._manager}
+        return {**query, "dryRun": "All"} if dry_run else query
+
+    def delete(self, ref: PolicyRef, live: Mapping[str, Any], dry_run: bool = False) -> None:
+        """DELETE a policy as it was read, and no other version of it.
+
+        Args:
+            ref: the policy.
+            live: as read; its uid and resourceVersion are the precondition.
+            dry_run: only ask the server whether it would.
+
+        Raises:
+            Conflict: somebody changed it meanwhile; nothing was deleted.
+            ApiError: the server refuses it.
+        """
+        metadata = live["metadata"]
+        conditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        options: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": conditions,
+            **({"dryRun": ["All"]} if dry_run else {}),
+        }
+        with contextlib.suppress(NotFound):
+            self.api.delete(ref.path, options)
 
     @staticmethod
     def _ref(policy: Mapping[str, Any]) -> PolicyRef:
         metadata = policy["metadata"]
         return policy_ref(str(policy["kind"]), metadata.get("namespace", ""), metadata["name"])
-
-
-def _query(dry_run: bool) -> dict[str, str]:
-    query = {"fieldManager": MANAGER}
-    return {**query, "dryRun": "All"} if dry_run else query

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from acns_chaos.cluster.kube import Api, in_cluster_api, kubeconfig_api
+from acns_chaos.cluster.kube import AGENT, Api, in_cluster_api, kubeconfig_api
 from acns_chaos.errors import ApiError, NotFound, TargetError
 
 __all__ = ["LAB_MARK", "Choice", "Target", "choose", "connect", "describe", "require_namespace"]
@@ -97,12 +97,14 @@ def choose(environ: Mapping[str, str]) -> Choice:
     return Choice("lab")
 
 
-def connect(choice: Choice, kubeconfig: str = "") -> tuple[Api, str]:
+def connect(choice: Choice, kubeconfig: str = "", agent: str = AGENT) -> tuple[Api, str]:
     """Open the API of the chosen cluster.
 
     Args:
         choice: what `choose` returned.
-        kubeconfig: path of the lab's kubeconfig; read for kind "lab" only.
+        kubeconfig: path of the lab's kubeconfig; for a named context path(s) as in KUBECONFIG,
+            "" takes the variable's.
+        agent: what the connection calls itself.
 
     Returns:
         The API and the context's name.
@@ -111,15 +113,15 @@ def connect(choice: Choice, kubeconfig: str = "") -> tuple[Api, str]:
         TargetError: the context does not exist, or no configuration can be read.
     """
     if choice.kind == "in-cluster":
-        return in_cluster_api(), IN_CLUSTER
+        return in_cluster_api(agent), IN_CLUSTER
     if choice.kind == "lab":
         if not kubeconfig:
             raise TargetError(
                 "No lab is running: list the control acns_chaos.controls.lab in the experiment, "
                 f"start one with `acns-chaos lab`, or name a kube context in {VARIABLE}."
             )
-        return kubeconfig_api("", kubeconfig)
-    return kubeconfig_api(choice.context, os.environ.get("KUBECONFIG", ""))
+        return kubeconfig_api("", kubeconfig, agent)
+    return kubeconfig_api(choice.context, kubeconfig or os.environ.get("KUBECONFIG", ""), agent)
 
 
 def describe(api: Api, context: str, namespace: str) -> Target:

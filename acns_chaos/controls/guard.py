@@ -15,6 +15,7 @@ writes the run's outcome, signed, into the journal. The exit code of `chaos run`
 import atexit
 import logging
 import os
+import signal
 from typing import Any, ClassVar
 
 from chaoslib import __version__ as lib_version
@@ -23,13 +24,15 @@ from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Se
 
 import acns_chaos
 from acns_chaos.cluster.isolation import Isolation
-from acns_chaos.cluster.target import choose, connect, describe, require_namespace
+from acns_chaos.cluster.target import Choice, choose, connect, describe, require_namespace
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.controls import lab
 from acns_chaos.controls.signals import Shield, ignored_signals
-from acns_chaos.errors import AcnsChaosError, RestoreFailed, TargetError
+from acns_chaos.errors import AcnsChaosError, ArgumentError, RestoreFailed, TargetError
 from acns_chaos.evidence import Outcome, derive, sign
+from acns_chaos.evidence.arguments import numbers
 from acns_chaos.evidence.facts import is_inject
+from acns_chaos.faults.interlock import DEADLINE, Interlock, whoami
 from acns_chaos.faults.ledger import outstanding
 from acns_chaos.faults.recording import recorded_hashes
 from acns_chaos.faults.restore import restore_all
@@ -62,6 +65,7 @@ class _State:
     run: RunContext | None = None
     refused: str = ""
     isolation: Isolation | None = None
+    interlock: Interlock | None = None
     shield: ClassVar[Shield] = Shield()
     roles: ClassVar[dict[str, str]] = {}
     rolling_back: bool = False
@@ -121,15 +125,19 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
         environ=dict(os.environ),
         recorded={},
         storefront=str(configuration.get("storefront_service", "store-front")),
+        owner=whoami(),
     )
     _State.run = run
     _State.roles = _roles(experiment)
     require_namespace(api, target)
-    if any(is_inject(activity) for activity in experiment.get("method", [])):
-        run.require_changes_allowed()
+    activities = _activities(experiment)
+    if any(is_inject(activity) for activity in activities):
+        probes = {str((one.get("provider") or {}).get("func")) for one in activities}
+        _State.interlock = _interlock(run, choice, configuration, probes)
+        _State.interlock.engage()
     run.recorded = recorded_hashes(run.policies.all(), target.namespace)
     _State.isolation = Isolation(api, name)
-    _State.shield.raised()
+    _State.shield.raised(_signalled)
     # The host may end without its last hook; an interpreter that ends still runs this.
     atexit.register(_last_net)
     arm(run)
@@ -139,14 +147,51 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
     )
 
 
+def _signalled(number: int) -> None:
+    """Have the watchdog restore while the host still waits for its activity to end.
+
+    Called in a thread of its own, at once. The host's own reaction comes as well, and then finds
+    the original in place.
+    """
+    run, interlock = _State.run, _State.interlock
+    if run is not None and interlock is not None:
+        run.note("signal", f"{signal.Signals(number).name} came: everything is restored")
+        interlock.restore_now()
+
+
+def _interlock(
+    run: RunContext, choice: Choice, configuration: dict[str, Any], probes: set[str]
+) -> Interlock:
+    """Read how long a fault may stand, and whether a janitor must be there."""
+    try:
+        given = numbers({"fault_deadline": configuration.get("fault_deadline", DEADLINE)})
+    except ArgumentError as error:
+        raise TargetError(f"{error}.".replace("..", ".")) from error
+    # In a pod the watchdog dies with the container.
+    required = configuration.get("require_janitor", choice.kind == "in-cluster")
+    return Interlock(
+        run,
+        choice,
+        lab.kubeconfig() if choice.kind == "lab" else run.environ.get("KUBECONFIG", ""),
+        deadline=given["fault_deadline"],
+        require_janitor=str(required).lower() not in ("false", "0", "no", ""),
+        probes=probes,
+    )
+
+
+def _activities(experiment: Experiment) -> list[Activity]:
+    """Everything that an experiment does or asks, wherever it stands."""
+    hypothesis = experiment.get("steady-state-hypothesis") or {}
+    parts = (hypothesis.get("probes"), experiment.get("method"), experiment.get("rollbacks"))
+    return [one for part in parts for one in part or []]
+
+
 def _require_own_place(experiment: Experiment, unknown: dict[str, Any]) -> None:
     """Refuse an experiment in which the host would not call all of the guard's hooks."""
     if unknown:
         raise TargetError(f"The guard control takes no arguments, and got {', '.join(unknown)}.")
     top = experiment.get("controls") or []
-    activities = [*(experiment.get("method") or []), *(experiment.get("rollbacks") or [])]
-    hypothesis = experiment.get("steady-state-hypothesis") or {}
-    inner = [hypothesis, *(hypothesis.get("probes") or []), *activities]
+    inner = [experiment.get("steady-state-hypothesis") or {}, *_activities(experiment)]
     controls = [*top, *(one for place in inner for one in place.get("controls") or [])]
     ours = [one for one in top if (one.get("provider") or {}).get("module") == __name__]
     names = {one.get("name") for one in ours}
@@ -302,6 +347,9 @@ def _settle() -> None:
 
 def _end() -> None:
     disarm()
+    if _State.interlock:
+        _State.interlock.release()
+    _State.interlock = None
     if _State.isolation:
         _State.isolation.undo()
     _State.isolation = None

@@ -32,7 +32,9 @@ EXTENSION = "acns-chaos"
 INJECT = frozenset({("acns_chaos.actions", "inject_fault")})
 RESTORE = ("acns_chaos.actions", "restore_policies")
 SELECTORS = frozenset({"endpointSelector", "nodeSelector", "podSelector"})
-RESTORERS = frozenset({"method", "rollback", "guard", "others"})
+RESTORERS = frozenset({"method", "rollback", "guard", "watchdog", "janitor", "person", "others"})
+# Who puts back what a run left: not the run that was to show that it does.
+NETS = frozenset({"guard", "watchdog", "janitor", "person"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,24 @@ class Fault:
     """One fault of the section, with what became of it.
 
     Attributes:
+        id: "f1", or "f1.2" for one of several objects of the fault f1.
         policy: "namespace/name", or "name" for a cluster-wide policy.
         seen_restored: whether its flows were seen to work again.
+        restorer: who exactly that was, when it was none of the run's own.
+        created_again: whether somebody had deleted the object meanwhile.
         debt: why it cannot be said to be restored; "" when it is.
         gaps: what its record lacks besides.
     """
 
+    id: str
     policy: str
     operator: str
     submitted: datetime | None
     realised: datetime | None
     restored_by: str
+    restorer: str
     seen_restored: bool
+    created_again: bool
     debt: str
     gaps: tuple[str, ...]
 
@@ -61,6 +69,7 @@ class Fault:
         policy, restored = reference(fault.get("policy")), mapping(fault.get("restored"))
         submitted, by = moment(fault.get("submitted")), text(restored.get("by"))
         before, stored = rules_of(fault.get("before")), rules_of(fault.get("fault"))
+        change = text(fault.get("change")) or "modify"
         realised, verified = moment(fault.get("realised")), moment(restored.get("verified"))
         checks = {
             "the policy's name": bool(policy),
@@ -68,20 +77,24 @@ class Fault:
             "when it was submitted": submitted is not None,
             "when it was accepted": moment(fault.get("accepted")) is not None,
             "how it was seen to be realised": bool(word(fault.get("realised_by"))),
-            "the original": bool(before),
-            "a fault that differs from the original": bool(stored) and stored != before,
+            "the original": bool(before) is (change != "create"),
+            "a fault that differs from the original": stored != before
+            and bool(stored) is (change != "delete"),
             "who restored it": by in RESTORERS,
             "when the restore was submitted": by == "others"
             or moment(restored.get("submitted")) is not None,
             "times in order": _in_order(submitted, realised) and _in_order(submitted, verified),
         }
         return cls(
+            text(fault.get("id")),
             policy or "a policy without a name",
             text(fault.get("operator")),
             submitted,
             realised,
             by,
+            text(restored.get("who")),
             moment(mapping(restored.get("behaviour")).get("at")) is not None,
+            restored.get("created_again") is True,
             _debt(fault, restored),
             tuple(name for name, held in checks.items() if not held),
         )
@@ -107,6 +120,18 @@ class Facts:
     def injects(self) -> int:
         """How many activities of the method inject a fault."""
         return sum(1 for activity in self.method if is_inject(activity))
+
+    @property
+    def injected(self) -> int:
+        """How many faults there were; one may be several objects."""
+        return len({fault.id.partition(".")[0] for fault in self.faults})
+
+    @cached_property
+    def observes(self) -> bool:
+        """Whether the experiment lets a GitOps controller be what recovers."""
+        injects = [one for one in self.method if is_inject(one)]
+        given = [mapping(mapping(one.get("provider")).get("arguments")) for one in injects]
+        return any(one.get("gitops") == "observe" for one in given)
 
     @property
     def debts(self) -> tuple[Fault, ...]:
@@ -208,6 +233,9 @@ def _debt(fault: Mapping[str, Any], restored: Mapping[str, Any]) -> str:
     if moment(restored.get("verified")) is None:
         return "the restore was not verified"
     wanted, found = fault.get("before_sha256"), restored.get("sha256")
+    if fault.get("change") == "create" and fault.get("before") is None:
+        # There was none before, and there is none now.
+        return "" if (wanted, found) == (None, "") else "what the fault created is still there"
     if not isinstance(wanted, str) or not wanted or wanted != found:
         return "what is stored now is not shown to equal the original: the hashes differ"
     return ""

@@ -132,7 +132,7 @@ def not_injected(facts: Facts) -> Judgement | None:
         if run.status == "failed":
             fact = f"no fault was injected: {run.failure.rstrip('.') or 'no reason is given'}"
             return told(facts, Outcome.NOT_INJECTED, fact, advice)
-    if len(facts.faults) >= facts.injects:
+    if facts.injected >= facts.injects:
         return None
     if any(not run.status for run in played) or facts.host.get("status") != "completed":
         stop = next((r for r in facts.runs if r.status != "succeeded"), None)

@@ -5,7 +5,7 @@ An answer that is missing or UNKNOWN is never counted for either side.
 """
 
 from acns_chaos.evidence.answers import State
-from acns_chaos.evidence.facts import Facts, names
+from acns_chaos.evidence.facts import NETS, Facts, names
 from acns_chaos.evidence.outcome import Judgement, Outcome
 from acns_chaos.evidence.readings import NAMED, OPEN, UNKNOWN
 from acns_chaos.evidence.telling import ROLES, inconclusive, policies, quoted, state_fact, told
@@ -97,8 +97,8 @@ def roles(facts: Facts) -> Judgement | None:
             fact = "roles are declared for a fault, and this run injected none"
             return told(facts, Outcome.NOT_INJECTED, fact, "Add an inject_fault to the method.")
         return None
-    if len(facts.faults) > 1:
-        fact = f"the run injected {len(facts.faults)} faults: which was noticed cannot be told"
+    if facts.injected > 1:
+        fact = f"the run injected {facts.injected} faults: which was noticed cannot be told"
         return inconclusive(facts, fact, "Inject one fault a run.")
     if shared := set(declared["witnesses"]) & set(declared["detectors"]):
         fact = f"{quoted(min(shared))} is a witness and a detector: it cannot be both"
@@ -114,9 +114,18 @@ def roles(facts: Facts) -> Judgement | None:
 def seen_restored(facts: Facts) -> Judgement | None:
     """A restore that only the last net made, or whose effect nobody saw, is no steady state."""
     for fault in facts.faults:
-        if fault.restored_by == "guard":
-            fact = f"{fault.policy} was put back by the guard alone, after everything was asked"
+        if fault.restored_by in NETS:
+            by = fault.restored_by
+            fact = f"{fault.policy} was put back by the {by} alone, which is the last net"
             return inconclusive(facts, fact, "Restore in the method or in the rollbacks.")
+        if fault.restored_by == "others" and not facts.observes:
+            who = fault.restorer or "somebody else"
+            fact = f"{who} put {fault.policy} back, not this run, so not only the fault was seen"
+            advice = "Find out why; if that is what is to recover, set gitops to observe."
+            return inconclusive(facts, fact, advice)
+        if fault.created_again:
+            fact = f"somebody deleted {fault.policy} during the run, so not only the fault was seen"
+            return inconclusive(facts, fact, "Find out who, then run it again.")
         if not fault.seen_restored:
             fact = f"{fault.policy} reads back as it was, but its flows were not seen to work again"
             return inconclusive(facts, fact, "Look for another policy that changed meanwhile.")

@@ -1,8 +1,7 @@
 """The debts of a run: what was there before a fault, so that it can be put back.
 
-A debt is recorded *before* the first write and settled only when the restore was read back. This
-ledger lives in the memory of the run, so it does not survive `kill -9`: that is why a real
-cluster is refused until one exists that does (`crash_safe`). Any other ledger keeps this shape.
+A debt is recorded *before* the first write and settled only when the restore was read back. Here
+is a ledger's shape; the one that survives `kill -9` is in `clusterledger`.
 """
 
 from dataclasses import dataclass, field
@@ -10,8 +9,22 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from acns_chaos.cluster.policies import PolicyRef, content_hash
+from acns_chaos.errors import TargetRefused
 
-__all__ = ["Debt", "Ledger", "MemoryLedger", "now", "outstanding"]
+__all__ = [
+    "CREATE",
+    "DELETE",
+    "MODIFY",
+    "Debt",
+    "Ledger",
+    "NoLedger",
+    "now",
+    "outstanding",
+    "restore_command",
+]
+
+# What a fault does to an object.
+MODIFY, DELETE, CREATE = "modify", "delete", "create"
 
 
 def now() -> str:
@@ -24,11 +37,13 @@ class Debt:
     """One changed policy and all that happened to it.
 
     Attributes:
-        id: "f1", "f2", … within the run.
+        id: "f1", "f2", … within the run; "f2.1", "f2.2" when one fault is several objects.
         ref: the policy.
         operator: what made it wrong.
-        before: the original object, raw, as read.
-        fault: the faulty object, as planned and, once accepted, as the server stored it.
+        before: the original object, raw, as read; None when there was none.
+        change: MODIFY, DELETE or CREATE.
+        fault: the faulty object, as planned and, once accepted, as the server stored it; None when
+            the fault is that there is none.
         predicted: `{"closed": [...], "opened": [...]}`, flows as text.
         submitted, accepted, realised: moments, "" until then.
         realised_by: one sentence.
@@ -38,14 +53,20 @@ class Debt:
     id: str
     ref: PolicyRef
     operator: str
-    before: dict[str, Any]
+    before: dict[str, Any] | None
     predicted: dict[str, list[str]] = field(default_factory=dict)
-    fault: dict[str, Any] = field(default_factory=dict)
+    fault: dict[str, Any] | None = field(default_factory=dict)
+    change: str = MODIFY
     submitted: str = ""
     accepted: str = ""
     realised: str = ""
     realised_by: str = ""
     restored: dict[str, Any] | None = None
+
+    @property
+    def fault_id(self) -> str:
+        """The fault it is a part of: "f2" for "f2.1"."""
+        return self.id.partition(".")[0]
 
     @property
     def open(self) -> bool:
@@ -58,12 +79,13 @@ class Debt:
             "id": self.id,
             "policy": self.ref.as_json(),
             "operator": self.operator,
+            "change": self.change,
             "submitted": self.submitted,
             "accepted": self.accepted or None,
             "realised": self.realised or None,
             "realised_by": self.realised_by,
             "before": self.before,
-            "before_sha256": content_hash(self.before),
+            "before_sha256": None if self.before is None else content_hash(self.before),
             "fault": self.fault,
             "predicted": self.predicted,
             "restored": self.restored,
@@ -71,9 +93,7 @@ class Debt:
 
 
 class Ledger(Protocol):
-    """Where debts are kept."""
-
-    crash_safe: bool
+    """Where debts are kept; the one that is used survives its runner (`clusterledger`)."""
 
     def record(self, debt: Debt) -> None:
         """Keep *debt* before anything is written; raises when it cannot be kept."""
@@ -84,34 +104,66 @@ class Ledger(Protocol):
     def forget(self, debt: Debt) -> None:
         """Remove a debt whose write the server refused: nothing was changed."""
 
+    def deadline(self) -> str:
+        """Return from when on anybody may pay a debt taken now."""
+
+    def due(self, debt: Debt) -> bool:
+        """Whether somebody else may be paying it by now."""
+
+    def paid_by(self, debt: Debt) -> str:
+        """Return which of our nets has paid it: "watchdog", "janitor"; "" when none has."""
+
     def all(self) -> list[Debt]:
         """Return every debt of this run, oldest first."""
 
 
-class MemoryLedger:
-    """A ledger that lives and dies with the run."""
+class NoLedger:
+    """The ledger of a run that changes nothing: it keeps no debt, so nothing may be written."""
 
-    crash_safe = False
+    def deadline(self) -> str:
+        """No debt has one."""
+        return ""
 
-    def __init__(self) -> None:
-        self._debts: list[Debt] = []
+    def due(self, debt: Debt) -> bool:  # noqa: ARG002 - the shape of a ledger
+        """No debt is."""
+        return False
+
+    def paid_by(self, debt: Debt) -> str:  # noqa: ARG002 - the shape of a ledger
+        """Nobody pays."""
+        return ""
 
     def record(self, debt: Debt) -> None:
-        """Keep *debt*."""
-        self._debts.append(debt)
+        """Refuse.
+
+        Raises:
+            TargetRefused: always.
+        """
+        raise TargetRefused(
+            f"the guard made nothing ready that would put {debt.ref} back, as the experiment "
+            "injects no fault where it looks: inject in the method"
+        )
 
     def settle(self, debt: Debt) -> None:
-        """Nothing to do: a settled debt says so itself."""
-
-    def all(self) -> list[Debt]:
-        """Return every debt of this run, oldest first."""
-        return list(self._debts)
+        """There is none to settle."""
 
     def forget(self, debt: Debt) -> None:
-        """Remove a debt whose write the server refused: nothing was changed."""
-        self._debts.remove(debt)
+        """There is none to remove."""
+
+    def all(self) -> list[Debt]:
+        """Return none."""
+        return []
 
 
 def outstanding(ledger: Ledger) -> list[Debt]:
-    """Return the open debts, newest first: the order in which they are paid back."""
-    return [debt for debt in reversed(ledger.all()) if debt.open]
+    """Return the open debts, newest first: the order in which they are paid back.
+
+    A creation that was never answered is waited for, and no outage must wait with it: so it goes
+    last.
+    """
+    found = [debt for debt in reversed(ledger.all()) if debt.open]
+    return sorted(found, key=lambda debt: debt.change == CREATE and not debt.accepted)
+
+
+def restore_command(run: str) -> str:
+    """Return what a person types to end a run's faults at once."""
+    return f"acns-chaos restore --run {run}"

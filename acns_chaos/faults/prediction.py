@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acns_chaos.cluster.inventory import Inventory
+from acns_chaos.cluster.policies import PolicyRef
 from acns_chaos.errors import FaultRefused
 from acns_chaos.policy import Flow
 from acns_chaos.policy.blast import BlastRadius, Outlook
@@ -47,17 +48,22 @@ class Prediction:
         return self.radius.as_json()
 
 
-def predict(inventory: Inventory, changed: Mapping[str, Any]) -> Prediction:
+def predict(
+    inventory: Inventory, changes: Mapping[PolicyRef, Mapping[str, Any] | None]
+) -> Prediction:
     """Compare the live policies with the same policies after a change.
 
     Args:
         inventory: what is live.
-        changed: the policy object as it would be.
+        changes: what each object would become; None deletes it.
     """
-    known = known_world((*inventory.policies, changed), inventory.pods, inventory.services)
-    radius = Outlook(inventory.engine, known).change({ObjectRef.of(changed): changed})
-    after = inventory.engine.with_policy(changed)
-    cut = lockouts(inventory.engine, after, inventory.pods, inventory.services)
+    written = [one for one in changes.values() if one is not None]
+    known = known_world((*inventory.policies, *written), inventory.pods, inventory.services)
+    outlook = Outlook(inventory.engine, known)
+    after = {ObjectRef(ref.kind, ref.namespace, ref.name): one for ref, one in changes.items()}
+    radius = outlook.change(after)
+    engine = outlook.after(after).engine
+    cut = lockouts(inventory.engine, engine, inventory.pods, inventory.services)
     return Prediction(radius, tuple(cut))
 
 

@@ -1,27 +1,25 @@
-"""Put back what was there: by PUT, compared by content, seen by behaviour, newest debt first.
+"""Pay the debts of a run, newest first, and see the original's behaviour again.
 
-A restore never deletes and creates (that opens a window), never overwrites what somebody else
-wrote meanwhile, and may be called any number of times.
+It may be called any number of times. How one object is put back is in `undo`.
 """
 
-from collections.abc import Mapping
-from copy import deepcopy
-from typing import Any
+import logging
 
 from acns_chaos.cluster.inventory import take_inventory
-from acns_chaos.cluster.policies import MANAGER, content, content_hash
-from acns_chaos.errors import ApiError, Conflict, NotFound, PolicyError, RestoreFailed
+from acns_chaos.cluster.policies import MANAGER, content_hash
+from acns_chaos.errors import ApiError, Drifted, PolicyError, RestoreFailed
+from acns_chaos.faults.announce import announce_restored
+from acns_chaos.faults.drift import last_writer
 from acns_chaos.faults.ledger import Debt, now, outstanding
 from acns_chaos.faults.prediction import predict
+from acns_chaos.faults.recovery import uid_of
 from acns_chaos.faults.runcontext import RunContext
+from acns_chaos.faults.undo import PutBack, put_back
 from acns_chaos.faults.witness import Flip, wait_for_flow
 
-__all__ = ["MARK", "restore_all", "restore_debt"]
+__all__ = ["restore_all", "restore_debt"]
 
-# What this package writes on an object begins with this.
-MARK = "acns-chaos/"
-# A conflict means that somebody else writes too; each round reads what they wrote first.
-ROUNDS = 5
+logger = logging.getLogger("chaostoolkit")
 
 
 def restore_all(run: RunContext, force: bool = False, timeout: float = 10.0) -> list[Debt]:
@@ -48,11 +46,14 @@ def restore_all(run: RunContext, force: bool = False, timeout: float = 10.0) -> 
             paid.append(debt)
         except (RestoreFailed, ApiError) as error:
             failures.append(str(error))
+            if isinstance(error, Drifted) and error.difference:
+                logger.warning(error.difference)
             retryable = retryable or (isinstance(error, ApiError) and _may_pass(error))
             debt.restored = {
                 **(debt.restored or {"by": run.phase, "submitted": now(), "sha256": ""}),
                 "verified": None,
                 "problem": str(error),
+                "difference": error.difference if isinstance(error, Drifted) else "",
             }
     if failures:
         raise RestoreFailed(" ".join(failures), retryable=retryable)
@@ -67,92 +68,41 @@ def _may_pass(error: ApiError) -> bool:
 def restore_debt(run: RunContext, debt: Debt, force: bool = False, timeout: float = 10.0) -> None:
     """Pay one debt; arguments and errors as `restore_all`."""
     submitted = run.note("restore-submitted", f"put back {debt.ref}")
-    by, stored = _put_back(run, debt, force)
-    if content_hash(stored) != content_hash(debt.before):
-        raise RestoreFailed(
-            f"{debt.ref} was written back but does not read back as it was: compare "
-            f"`kubectl get {debt.ref.kind.lower()} -n {debt.ref.namespace} {debt.ref.name} "
-            "-o yaml` with the journal's original."
-        )
-    verified = run.note("restored", f"{debt.ref} reads back as it was (by {by})")
+    done = put_back(run.policies, debt, run.phase, run.run, force)
+    again = "; somebody had deleted it" if done.deleted else ""
+    verified = run.note("restored", f"{debt.ref} reads back as it was (by {done.by}{again})")
     debt.restored = {
-        "by": by,
+        "by": done.by,
         "submitted": submitted,
         "verified": verified,
-        "sha256": content_hash(stored),
+        "sha256": content_hash(done.stored) if done.stored else "",
+        "created_again": done.deleted,
         "problem": "",
     }
+    if done.by == "others":
+        debt.restored.update(_somebody(run, debt, done))
     run.ledger.settle(debt)
+    announce_restored(run.api, debt.ref, uid_of(done.stored), run.run, debt.restored["by"])
     flip = _behaviour(run, debt, timeout)
     debt.restored["behaviour"] = {"at": flip.at or None, "sentence": flip.sentence}
     if flip.at:
         run.note("first-success", flip.sentence, flip.at)
 
 
-def _put_back(run: RunContext, debt: Debt, force: bool) -> tuple[str, dict[str, Any]]:
-    """Write the original unless it is there already; return who restored it and what is stored."""
-    for _ in range(ROUNDS):
-        try:
-            live = run.policies.get(debt.ref)
-        except NotFound:
-            run.policies.create(_fresh(debt.before))
-            return run.phase, run.policies.get(debt.ref)
-        rules = _rules(live)
-        if not force and rules not in (_rules(debt.before), _rules(debt.fault)):
-            raise RestoreFailed(_drift(debt, live))
-        wanted = _onto(debt.before, live) if force else _undone(debt, live)
-        try:
-            if content(live) != content(wanted):
-                run.policies.replace(wanted)
-            elif debt.submitted and not debt.accepted:
-                _fence(run, live)
-            else:
-                return ("others" if debt.accepted else run.phase), live
-        except Conflict:
-            continue
-        # Ours, unless somebody else had put the rules back and only our marks were left.
-        others = debt.accepted and rules == _rules(debt.before)
-        return ("others" if others else run.phase), run.policies.get(debt.ref)
-    raise RestoreFailed(
-        f"{debt.ref} was changed by somebody else {ROUNDS} times while it was being restored: "
-        "stop them, then restore again."
-    )
+def _somebody(run: RunContext, debt: Debt, done: PutBack) -> dict[str, str]:
+    """Say who had put an object back before this run did, and when.
 
-
-def _fence(run: RunContext, live: Mapping[str, Any]) -> None:
-    """Keep a write out that was sent and never answered: it may still be on its way.
-
-    It carries the resourceVersion that is live now. A real change and its reversal move that on
-    (a write that changes nothing does not), so the server will refuse the late one.
+    Our own nets are not somebody else: what they restored, no GitOps controller did.
     """
-    marked = deepcopy(dict(live))
-    annotations = {**(marked["metadata"].get("annotations") or {}), f"{MARK}fence": run.run}
-    marked["metadata"]["annotations"] = annotations
-    moved = run.policies.replace(marked)
-    run.policies.replace(_onto(live, moved))
-
-
-def _rules(policy: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: policy[key] for key in ("spec", "specs") if key in policy}
-
-
-def _undone(debt: Debt, live: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the original on top of *live*, keeping labels and annotations others added meanwhile.
-
-    A person who applies the original leaves our marks, and a controller may have added its own:
-    neither may keep the fault's rules in place.
-    """
-    wanted = _onto(debt.before, live)
-    for key in ("labels", "annotations"):
-        before = debt.before["metadata"].get(key) or {}
-        fault = debt.fault["metadata"].get(key) or {}
-        now_there = live["metadata"].get(key) or {}
-        kept = {name: value for name, value in now_there.items() if fault.get(name) != value}
-        merged = {**kept, **before}
-        wanted["metadata"].pop(key, None)
-        if merged:
-            wanted["metadata"][key] = merged
-    return wanted
+    # Moments are whole seconds: a repair within the fault's own second is a repair.
+    who, when = last_writer(done.found, but=MANAGER) if done.found else ("", "")
+    net = run.ledger.paid_by(debt)
+    if not net and who == MANAGER:
+        # An earlier attempt of this run, whose answer was lost.
+        return {"by": run.phase}
+    if not net and who.startswith(f"{MANAGER}-"):
+        net = who.removeprefix(f"{MANAGER}-")
+    return {"by": net or "others", "who": f"{MANAGER}-{net}" if net else who, "when": when}
 
 
 def _behaviour(run: RunContext, debt: Debt, timeout: float) -> Flip:
@@ -160,38 +110,8 @@ def _behaviour(run: RunContext, debt: Debt, timeout: float) -> Flip:
     if not debt.realised:
         return Flip("", "the fault was never seen in force, so there is nothing to see ending")
     try:
-        prediction = predict(take_inventory(run.api), debt.fault)
+        prediction = predict(take_inventory(run.api), {debt.ref: debt.fault})
         return wait_for_flow(run, prediction, faulty=False, timeout=timeout)
     except (ApiError, PolicyError) as error:
         # The content was read back already: not being able to look is no failed restore.
         return Flip("", f"the behaviour could not be tried: {error}")
-
-
-def _onto(original: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *original* with the resourceVersion of *live*, as PUT needs it."""
-    policy = _fresh(original)
-    policy["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
-    return policy
-
-
-def _fresh(original: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *original* without what the server owns."""
-    policy = deepcopy({key: value for key, value in original.items() if key != "status"})
-    for key in ("resourceVersion", "uid", "generation", "creationTimestamp", "managedFields"):
-        policy["metadata"].pop(key, None)
-    return policy
-
-
-def _drift(debt: Debt, live: Mapping[str, Any]) -> str:
-    # Times are whole seconds, so ours may look as new as theirs; a status says nothing of rules.
-    entries = [
-        entry
-        for entry in live["metadata"].get("managedFields") or ()
-        if entry.get("manager") != MANAGER and not entry.get("subresource")
-    ]
-    entries.sort(key=lambda entry: str(entry.get("time", "")))
-    who = (entries[-1].get("manager") if entries else "") or "somebody else"
-    return (
-        f"{debt.ref} is neither the fault nor the original any more ({who} wrote it): "
-        "it was not overwritten. Put it right by hand, or restore with force."
-    )

@@ -5,19 +5,19 @@ What belongs here: shared state of one run. What must not: decisions (inject, re
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.policies import Policies
+from acns_chaos.cluster.policies import Policies, PolicyRef
 from acns_chaos.cluster.target import Target
-from acns_chaos.errors import NotArmed, TargetRefused
-from acns_chaos.faults.ledger import Ledger, MemoryLedger, now
+from acns_chaos.errors import NotArmed
+from acns_chaos.faults.ledger import Ledger, NoLedger, now
+from acns_chaos.faults.rehearsal import rehearse
 
 __all__ = ["RunContext", "arm", "current", "disarm", "new_run_id", "refusal", "refuse"]
-
-UNSAFE_VARIABLE = "ACNS_CHAOS_UNSAFE_NO_LEDGER"
 
 
 @dataclass(slots=True)
@@ -32,6 +32,10 @@ class RunContext:
         recorded: content hash of every policy when the run began, by `kind/namespace/name`.
         storefront: name of the LoadBalancer Service through which customers reach the shop.
         ledger: debts.
+        owner: who runs it: "user@host process 4711".
+        rehearsed_by: asks the server about writes in a dry run; None asks over this connection.
+        before_change: given policies and what is done to each, refuses, or takes what that needs;
+            None allows all.
         events: the timeline: `{"at": iso, "what": word, "detail": sentence}`.
         phase: "method", "rollback" or "guard": who restores, for the record.
     """
@@ -42,14 +46,24 @@ class RunContext:
     environ: Mapping[str, str]
     recorded: dict[str, str]
     storefront: str = "store-front"
-    ledger: Ledger = field(default_factory=MemoryLedger)
+    ledger: Ledger = field(default_factory=NoLedger)
     events: list[dict[str, str]] = field(default_factory=list)
     phase: str = "method"
+    owner: str = ""
+    rehearsed_by: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
+    before_change: Callable[[Sequence[tuple[PolicyRef, str]]], None] | None = None
 
     @property
     def policies(self) -> Policies:
         """The target's policies."""
         return Policies(self.api)
+
+    def rehearse(self, steps: Sequence[Mapping[str, Any]]) -> None:
+        """Ask the server whether it would take these writes; arguments and errors as `rehearse`."""
+        if self.rehearsed_by is not None:
+            self.rehearsed_by(steps)
+        else:
+            rehearse(self.policies, steps)
 
     def note(self, what: str, detail: str, at: str = "") -> str:
         """Put an event on the timeline and return its moment."""
@@ -65,22 +79,6 @@ class RunContext:
     def first(self, what: str) -> str:
         """Return the moment of the first event of a kind, "" if there is none."""
         return next((event["at"] for event in self.events if event["what"] == what), "")
-
-    def require_changes_allowed(self) -> None:
-        """Refuse to change a real cluster while no ledger survives the runner's death.
-
-        Raises:
-            TargetRefused: the target is real and the ledger is not crash-safe.
-        """
-        if self.target.kind == "lab" or self.ledger.crash_safe:
-            return
-        if self.environ.get(UNSAFE_VARIABLE) == "1":
-            return
-        raise TargetRefused(
-            f"{self.target.context} at {self.target.server} is a real cluster, and a fault would "
-            "stay there if this process were killed: run it in the lab (ACNS_CHAOS_CLUSTER=lab), "
-            f"or accept that with {UNSAFE_VARIABLE}=1."
-        )
 
 
 def new_run_id() -> str:

@@ -15,7 +15,14 @@ from acns_chaos.policy.mutation import labels, names, objects, peer_lists, ports
 from acns_chaos.policy.mutation.edits import Edit, Operator, Surroundings
 from acns_chaos.policy.validity import problems
 
-__all__ = ["OPERATORS", "Operator", "Surroundings", "apply_operator", "mutant_id"]
+__all__ = [
+    "OPERATORS",
+    "Operator",
+    "Surroundings",
+    "apply_operator",
+    "mutant_id",
+    "operator_changes",
+]
 
 _FAMILIES = (
     sections.EMPTIES,
@@ -101,6 +108,42 @@ def apply_operator(
             f"and keep the original in force ({findings[0].rstrip('.')})."
         )
     return mutant
+
+
+def operator_changes(
+    name: str,
+    policy: Mapping[str, Any],
+    *,
+    around: Surroundings | None = None,
+    ignored: bool = False,
+) -> dict[ObjectRef, dict[str, Any] | None]:
+    """A mutant of a policy as what each object becomes: it may move, copy or delete the object.
+
+    Args:
+        name: as for `apply_operator`.
+        policy: a raw object; it is not changed.
+        around: what else is live.
+        ignored: take a mutant that the agents would refuse, keeping the original in force.
+
+    Returns:
+        Each object that changes; None for one that is deleted.
+
+    Raises:
+        PolicyError: as `apply_operator`, except that several objects may change.
+    """
+    ref = ObjectRef.of(policy)
+    operator, where = _named(name, ref, "")
+    _, objects_after = _chosen(operator, where, policy, around or Surroundings())
+    after: dict[ObjectRef, dict[str, Any] | None] = {ref: None}
+    after |= {ObjectRef.of(one): dict(one) for one in objects_after}
+    for one in after.values():
+        findings = problems(one) if one is not None and not ignored else ()
+        if findings and not problems(policy):
+            raise PolicyError(
+                f"Operator {operator.name} does not apply to {ref}: the agents would refuse the "
+                f"result and keep the original in force ({findings[0].rstrip('.')})."
+            )
+    return after
 
 
 def _named(name: str, ref: ObjectRef, place: str) -> tuple[Operator, str]:

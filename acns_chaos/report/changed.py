@@ -1,7 +1,7 @@
 """What a run changed and put back: the faults as differences, the restores as a table."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -12,6 +12,9 @@ from acns_chaos.report.text import fenced, items, plain, table
 
 __all__ = ["faults", "restores"]
 
+# What the fault does to the object, after the operator's name.
+CHANGES = {"delete": ", which deletes it", "create": ", which creates it"}
+
 
 def faults(facts: Facts) -> list[str]:
     """Return each fault: policy, operator, predicted flows, difference of its rules."""
@@ -20,7 +23,8 @@ def faults(facts: Facts) -> list[str]:
         name = reference(fault.get("policy")) or "a policy without a name"
         kind = plain(mapping(fault.get("policy")).get("kind"))
         operator = plain(fault.get("operator"))
-        lines += [f"**{plain(name)}** ({kind}), fault {operator}. Predicted:", ""]
+        what = CHANGES.get(text(fault.get("change")), "")
+        lines += [f"**{plain(name)}** ({kind}), fault {operator}{what}. Predicted:", ""]
         lines += items(_predicted(fault))
         lines += _difference(fault)
     return lines or [_nothing(facts, "Nothing: the journal records no fault."), ""]
@@ -42,7 +46,7 @@ def restores(facts: Facts) -> list[str]:
         rows.append(
             (
                 plain(fault.policy),
-                plain(restored.get("by")),
+                _restorer(restored),
                 plain(restored.get("submitted")),
                 plain(restored.get("verified")),
                 _verdict(fault),
@@ -50,7 +54,28 @@ def restores(facts: Facts) -> list[str]:
             )
         )
     head = ("policy", "by", "submitted", "verified", "equal to the original", "behaviour")
-    return table(head, rows)
+    return [*table(head, rows), *_drifts(recorded)]
+
+
+def _drifts(recorded: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Show what somebody else wrote over a fault, so that it was not put back."""
+    lines: list[str] = []
+    for fault in recorded:
+        difference = mapping(fault.get("restored")).get("difference")
+        if isinstance(difference, str) and difference:
+            name = plain(reference(fault.get("policy")))
+            lines += [f"**{name}** was not overwritten; against the original:", ""]
+            shown = [line[:1] + _clean(line[1:]) for line in difference.splitlines()]
+            lines += fenced("diff", shown)
+    return lines
+
+
+def _restorer(restored: Mapping[str, Any]) -> str:
+    """Name who put it back; of somebody who was none of the run's own, also who and when."""
+    by, who, when = plain(restored.get("by")), text(restored.get("who")), text(restored.get("when"))
+    at = f" at {plain(when)}" if when else ""
+    named = f"{by} ({plain(who)}{at})" if who else by
+    return f"{named}; somebody had deleted it" if restored.get("created_again") is True else named
 
 
 def _verdict(fault: Fault) -> str:
@@ -70,7 +95,8 @@ def _predicted(fault: Mapping[str, Any]) -> list[str]:
 
 def _difference(fault: Mapping[str, Any]) -> list[str]:
     before, after = _yaml(fault.get("before")), _yaml(fault.get("fault"))
-    if not before or not after:
+    change = text(fault.get("change")) or "modify"
+    if bool(before) is (change == "create") or bool(after) is (change == "delete"):
         return ["The journal does not hold both the original and the fault.", ""]
     lines = list(difflib.unified_diff(before, after, "before", "fault", n=3, lineterm=""))
     return fenced("diff", lines) if lines else ["The rules do not differ.", ""]

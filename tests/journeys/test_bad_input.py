@@ -199,39 +199,12 @@ def named(lab: Lab) -> dict[str, str]:
     }
 
 
-def test_a_real_cluster_is_not_changed(
-    start: Callable[..., Lab], tmp_path: Path, short: Experiment
-) -> None:
-    """A server that does not say it is the lab is refused as long as no ledger survives a crash."""
-    real = start("--git-version", "v1.33.5")
-    before = real.policies()
-    chaos = Chaos(own(), tmp_path, None)
-
-    done = chaos.run(short, **named(real))
-
-    says(done, "is a real cluster")
-    assert done.outcome == "NOT_INJECTED"
-    assert done.section["target"]["kind"] == "cluster"
-    assert real.policies() == before
-
-
 def test_a_real_cluster_may_be_asked(start: Callable[..., Lab], tmp_path: Path) -> None:
     """A claim changes nothing, so it may look at a named cluster."""
     real = start("--git-version", "v1.33.5")
     done = Chaos(own(), tmp_path, None).run("probes/storefront-reachable.json", **named(real))
     assert (done.code, done.outcome) == (0, "HELD"), done.output
     assert "lab" not in done.section["outcome"]["sentence"].replace("lab-pets", "")
-
-
-def test_accepting_the_risk_by_name_runs_it(
-    start: Callable[..., Lab], tmp_path: Path, short: Experiment
-) -> None:
-    """With ACNS_CHAOS_UNSAFE_NO_LEDGER=1 the run goes ahead, and restores."""
-    real = start("--git-version", "v1.33.5")
-    before = real.policies()
-    done = Chaos(own(), tmp_path, None).run(short, ACNS_CHAOS_UNSAFE_NO_LEDGER="1", **named(real))
-    assert (done.code, done.outcome) == (0, "HELD"), done.output
-    assert real.policies() == before
 
 
 def test_a_lab_that_is_not_one_is_refused(start: Callable[..., Lab], tmp_path: Path) -> None:

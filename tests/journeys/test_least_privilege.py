@@ -1,125 +1,389 @@
-"""The roles that deploy/cronjob.yaml grants: enough for a whole run, and nothing to spare.
+"""The roles of deploy/rbac: enough for everything that ships, and nothing to spare.
 
-They are applied with the real kubectl, and the run carries a token of the service account.
+They are applied with the real kubectl, and what runs carries a token of the shipped accounts, on a
+lab that does not say that it is one.
 """
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.journeys.conftest import Chaos, Lab
-from tests.journeys.hosts import ROOT, own
+from acns_chaos.cluster.kube import kubeconfig_api
+from acns_chaos.cluster.permissions import NEEDS, TIERS
+from acns_chaos.cluster.policies import policy_ref
+from acns_chaos.cluster.target import Choice, connect, describe
+from acns_chaos.errors import Forbidden, TargetRefused
+from acns_chaos.faults.change import by_documents, by_operator
+from acns_chaos.faults.inject import inject
+from acns_chaos.faults.interlock import Interlock, whoami
+from acns_chaos.faults.ledger import Debt
+from acns_chaos.faults.plan import Limits
+from acns_chaos.faults.recovery import sweep
+from acns_chaos.faults.restore import restore_all
+from acns_chaos.faults.runcontext import RunContext, new_run_id
+from tests.journeys.conftest import Lab, start_lab
+from tests.journeys.hosts import ROOT
+from tests.journeys.rbac import LOOKER, Accounts, Granted, granted, hang_up, one_by_one
 
-pytestmark = [pytest.mark.journey, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.slow,
+    # Connections of clients that this process opened are closed when they are collected.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
-POLICY = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies/allow-store-front-traffic"
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
+POLICY = "allow-store-front-traffic"
+EXPERIMENTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("experiments/*.json"))
+CLAIMS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("probes/*.json"))
 
 
-class Account:
-    """The service account of the manifest, in one lab."""
+@pytest.fixture(scope="module")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
+    """A cluster on which deploy/ was applied, and an account that may only look."""
+    home = tmp_path_factory.mktemp("lab")
+    process, ready = start_lab(home, "--git-version", "v1.33.5")
+    api, _ = kubeconfig_api("", ready["kubeconfig"])
+    found = Accounts(Lab(ready, home, api), tmp_path_factory.mktemp("accounts"))
+    try:
+        prepare(found)
+        yield found
+    finally:
+        hang_up(api)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(10) == 0
+        assert process.stdout is not None
+        process.stdout.close()
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        self.lab = lab
-        self.folder = folder
-        program = shutil.which("kubectl")
-        if not program:
-            pytest.skip("kubectl is not on PATH")
-        self._program = program
 
-    def kubectl(self, *arguments: str) -> str:
-        """Run kubectl as the administrator of the lab."""
-        done = subprocess.run(
-            [self._program, "--kubeconfig", self.lab.ready["kubeconfig"], *arguments],
-            capture_output=True,
-            text=True,
-            env={"HOME": str(self.folder)},
-            check=False,
-            timeout=30,
+def prepare(found: Accounts) -> None:
+    """Apply everything, bind what is not bound in deploy/, and make policies to break."""
+    found.apply_all()
+    for kind in ("NetworkPolicy", "CiliumClusterwideNetworkPolicy"):
+        found.kubectl("apply", "-f", "-", stdin=json.dumps(bystander(kind)))
+    found.kubectl("create", "serviceaccount", LOOKER, "-n", "acns-chaos")
+    found.bind(LOOKER, "ClusterRole", "acns-chaos-look")
+    found.bind(LOOKER, "Role", "acns-chaos-look", "pets")
+    found.kubectl("create", "configmap", "acns-chaos-allowed", "-n", "acns-chaos")
+    for account in ("acns-chaos", "acns-chaos-janitor"):
+        found.bind(account, "ClusterRole", "acns-chaos-clusterwide")
+        found.bind(account, "Role", "acns-chaos-clusterwide", "default")
+    found.bind("acns-chaos", "Role", "acns-chaos-clusterwide", "acns-chaos")
+
+
+def bystander(kind: str = "NetworkPolicy", name: str = "bystander") -> dict[str, Any]:
+    """A policy about nobody, which a test may break and nobody feels."""
+    about: dict[str, Any] = {"name": name}
+    if kind != "CiliumClusterwideNetworkPolicy":
+        about["namespace"] = "pets"
+    if kind == "NetworkPolicy":
+        spec: dict[str, Any] = {
+            "podSelector": {"matchLabels": {"app": "nobody"}},
+            "ingress": [{}],
+            "policyTypes": ["Ingress"],
+        }
+        return {"apiVersion": "networking.k8s.io/v1", "kind": kind, "metadata": about, "spec": spec}
+    selector = {"matchLabels": {"app": "nobody"}}
+    spec = {"endpointSelector": selector, "ingress": [{"fromEntities": ["world"]}]}
+    return {"apiVersion": "cilium.io/v2", "kind": kind, "metadata": about, "spec": spec}
+
+
+def fault(kind: str, change: str) -> dict[str, Any]:
+    """Arguments of inject_fault that do one thing to one policy of a kind."""
+    if change == "create":
+        document = bystander(kind, "made-by-the-fault")
+        return {"document": document, "create": True, "ignored": True, "timeout": 0}
+    name = POLICY if kind == "CiliumNetworkPolicy" else "bystander"
+    about = {"kind": kind, "policy": name, "ignored": True, "timeout": 0}
+    if change == "delete":
+        return {**about, "operator": "object-deleted"}
+    changed = bystander(kind, name)
+    changed["spec"].pop("ingress")
+    changed["spec"]["egress"] = [{}] if kind == "NetworkPolicy" else [{"toEntities": ["world"]}]
+    if kind == "NetworkPolicy":
+        changed["spec"]["policyTypes"] = ["Egress"]
+    return {**about, "document": changed}
+
+
+def minimal(kind: str, change: str, probes: bool = False) -> dict[str, Any]:
+    """An experiment that injects and restores; with probes it would ask first."""
+
+    def action(name: str, func: str, module: str = "actions", **arguments: Any) -> dict[str, Any]:
+        provider = {"type": "python", "module": f"acns_chaos.{module}", "func": func}
+        what = "action" if module == "actions" else "probe"
+        return {"type": what, "name": name, "provider": {**provider, "arguments": arguments}}
+
+    asked = [
+        action("shop", "read_storefront", "probes"),
+        action(
+            "egress",
+            "read_connection",
+            "probes",
+            workload="store-front",
+            service="rabbitmq",
+            port=5672,
+        ),
+        action("ready", "read_readiness", "probes", workload="store-front"),
+    ]
+    guard = {"type": "python", "module": "acns_chaos.controls.guard"}
+    return {
+        "title": "Is it put back?",
+        "description": "Injects and restores.",
+        "configuration": {"namespace": "pets"},
+        "controls": [{"name": "guard", "provider": guard}],
+        "runtime": {"rollbacks": {"strategy": "always"}},
+        "method": [
+            *(asked if probes else []),
+            action("break", "inject_fault", **fault(kind, change)),
+            action("mend", "restore_policies", timeout=0),
+        ],
+        "rollbacks": [action("mend again", "restore_policies", timeout=0)],
+    }
+
+
+# ---------------------------------------------------------------------- the table is what ships
+
+
+def declared() -> set[tuple[str, str, str, str, str, str]]:
+    """Tier, place, group, resource, verb and name of every permission of the table."""
+    return {
+        (one.tier, one.where.replace("NAMESPACE", "pets"), one.group, one.resource, verb, name)
+        for one in NEEDS
+        for verb in one.verbs
+        for name in [each.replace("NAMESPACE", "pets") for each in one.names] or [""]
+    }
+
+
+def test_the_shipped_roles_are_the_table() -> None:
+    """deploy/rbac grants each permission of the table, in its tier's file, and no other."""
+    shipped = {
+        (
+            tier,
+            one.role[1] if one.role[0] == "Role" else "",
+            one.group,
+            one.resource,
+            one.verb,
+            name,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def apply_roles(self) -> None:
-        """Apply what the manifest holds besides the CronJob, which no lab runs."""
-        documents = yaml.safe_load_all((ROOT / "deploy/cronjob.yaml").read_text())
-        wanted = [one for one in documents if one["kind"] != "CronJob"]
-        assert len(wanted) == 5
-        file = self.folder / "roles.yaml"
-        file.write_text(yaml.safe_dump_all(wanted))
-        self.kubectl("apply", "--filename", str(file))
-
-    def kubeconfig(self) -> Path:
-        """A kubeconfig of the account alone."""
-        token = self.kubectl("create", "token", "acns-chaos", "--namespace", "pets").strip()
-        config = yaml.safe_load(Path(self.lab.ready["kubeconfig"]).read_text())
-        config["users"][0]["user"] = {"token": token}
-        file = self.folder / "kubeconfig"
-        file.touch(mode=0o600)
-        file.write_text(yaml.safe_dump(config))
-        return file
-
-    def run(self) -> Any:
-        """Run the flagship as it is shipped, as the account, as on a cluster of one's own."""
-        addresses = self.lab.ready["env"]
-        return Chaos(own(), self.folder, None).run(
-            "experiments/storefront-ingress.json",
-            ACNS_CHAOS_CLUSTER=self.lab.ready["context"],
-            KUBECONFIG=str(self.kubeconfig()),
-            ACNS_CHAOS_STOREFRONT_URL=addresses["ACNS_CHAOS_STOREFRONT_URL"],
-            ACNS_CHAOS_PROMETHEUS_URL=addresses["ACNS_CHAOS_PROMETHEUS_URL"],
-        )
+        for tier in TIERS
+        for one in granted(tier)
+        for name in one.names or ("",)
+    }
+    assert shipped == declared()
+    assert "*" not in {text for row in shipped for text in row}
 
 
-@pytest.fixture
-def account(lab: Lab, tmp_path: Path) -> Account:
-    """The account, with the roles of the manifest."""
-    found = Account(lab, tmp_path)
-    found.apply_roles()
-    return found
+# ---------------------------------------------------------------------- enough
 
 
-def test_the_manifest_is_enough_for_a_whole_run(account: Account) -> None:
-    """With the token of the manifest's account the flagship breaks, notices and restores."""
-    before = account.lab.policies()
-
-    done = account.run()
-
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_holds_with_its_shipped_roles(accounts: Accounts, experiment: str) -> None:
+    """As the account of deploy/cronjob.yaml it breaks, notices and restores; the version aside."""
+    before = accounts.lab.policies()
+    done = accounts.chaos(experiment)
     assert (done.code, done.outcome) == (0, "HELD"), done.output
-    assert account.lab.policies() == before
-    assert done.section["faults"][0]["restored"]["by"] == "method"
+    assert accounts.lab.policies() == before
+    assert done.section["target"]["kind"] == "cluster"
+    assert {one["restored"]["by"] for one in done.section["faults"]} == {"method"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "group", "resource", "verb"),
-    [
-        ("roles", "acns-chaos", "cilium.io", "ciliumnetworkpolicies", "update"),
-        ("roles", "acns-chaos", "", "pods/exec", "get"),
-        ("clusterroles", "acns-chaos-read", "", "namespaces", "list"),
-    ],
-)
-def test_a_missing_verb_is_seen_before_anything_is_written(
-    account: Account, kind: str, name: str, group: str, resource: str, verb: str
-) -> None:
-    """Without one verb of the manifest the run refuses, and no policy was written."""
-    where = "/namespaces/pets" if kind == "roles" else ""
-    path = f"{RBAC}{where}/{kind}/{name}"
-    role = account.lab.api.get(path)
-    for rule in role["rules"]:
-        if group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]:
-            rule["verbs"].remove(verb)
-    role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
-    account.lab.api.put(path, role)
-    version = account.lab.api.get(POLICY)["metadata"]["resourceVersion"]
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_claim_holds_with_the_look_role(accounts: Accounts, claim: str) -> None:
+    """Whoever may only look can run every claim."""
+    done = accounts.chaos(claim, LOOKER)
+    assert (done.code, done.outcome) == (0, "HELD"), done.output
 
-    done = account.run()
 
-    assert done.code != 0, done.output
-    assert done.outcome not in {"HELD", "NOT_RESTORED"}, done.output
-    assert account.lab.api.get(POLICY)["metadata"]["resourceVersion"] == version
-    assert not done.section["faults"], json.dumps(done.section["faults"])
+def test_whoever_may_only_look_changes_nothing(accounts: Accounts) -> None:
+    """An experiment names what the account lacks, and the file that grants it."""
+    before = accounts.versions()
+    done = accounts.chaos(minimal("CiliumNetworkPolicy", "modify"), LOOKER)
+    assert (done.code, done.outcome) == (1, "NOT_INJECTED"), done.output
+    sentence = done.section["refused"]
+    assert "get configmaps in namespace pets" in sentence
+    assert sentence.endswith(
+        "(deploy/rbac/experiment.yaml): let somebody apply that file and bind its roles. "
+        "Nothing was changed."
+    )
+    assert accounts.versions() == before
+
+
+# ---------------------------------------------------------------------- nothing to spare
+
+KINDS = {
+    "ciliumnetworkpolicies": "CiliumNetworkPolicy",
+    "networkpolicies": "NetworkPolicy",
+    "ciliumclusterwidenetworkpolicies": "CiliumClusterwideNetworkPolicy",
+}
+CHANGES = {"update": "modify", "get": "modify", "create": "create", "delete": "delete"}
+# Asked for by newer API servers only than the lab stands for.
+LATER = {("pods/exec", "create")}
+PROBES = {"read_storefront", "read_connection", "read_readiness"}
+
+
+def insisted(*files: str) -> list[Granted]:
+    """The grants of manifests that this version of Kubernetes asks for."""
+    found = [one for file in files for one in one_by_one(file)]
+    return [one for one in found if (one.resource, one.verb) not in LATER]
+
+
+def attempt(
+    accounts: Accounts, kind: str, change: str, require_janitor: bool = False
+) -> list[Debt]:
+    """Do in this process what the guard and the two actions do: engage, inject, restore, let go."""
+    context, file = accounts.lab.ready["context"], str(accounts.kubeconfig("acns-chaos"))
+    choice = Choice("context", context)
+    api, _ = connect(choice, file)
+    target = describe(api, context, "pets")
+    run = RunContext(new_run_id(), target, api, {}, {}, owner=whoami())
+    interlock = Interlock(run, choice, file, probes=PROBES, require_janitor=require_janitor)
+    try:
+        interlock.engage()
+        given = fault(kind, change)
+        if "document" in given:
+            planned = by_documents([given["document"]], "pets", change == "create")
+        else:
+            planned = by_operator(given["operator"], policy_ref(kind, "pets", given["policy"]))
+        inject(run, planned, Limits(ignored=True), 0.0)
+        return restore_all(run, timeout=0.0)
+    finally:
+        interlock.release()
+        hang_up(api)
+
+
+@pytest.mark.parametrize("one", insisted("look", "experiment", "clusterwide"), ids=str)
+def test_without_one_verb_nothing_is_written(accounts: Accounts, one: Granted) -> None:
+    """A run whose account lacks one verb of its roles is refused before anything is written."""
+    kind, change = "CiliumNetworkPolicy", "modify"
+    if one.file == "clusterwide":
+        kind = "CiliumClusterwideNetworkPolicy"
+    if one.resource in KINDS and one.file != "look":
+        kind, change = KINDS[one.resource], CHANGES[one.verb]
+    before = accounts.versions()
+    with accounts.without(one), pytest.raises((TargetRefused, Forbidden)) as refused:
+        attempt(accounts, kind, change)
+    told = str(refused.value)
+    if one.resource == "namespaces" and one.verb == "get":
+        assert "The UID of namespace kube-system cannot be read" in told
+    elif one.resource in KINDS and one.verb == "get":
+        assert "cannot get resource" in told
+    else:
+        assert f"may not {one.verb} {one.resource}" in told
+        assert f"(deploy/rbac/{one.file}.yaml)" in told
+    assert accounts.versions() == before
+    assert accounts.records() == []
+
+
+@pytest.mark.parametrize("one", insisted("look"), ids=str)
+def test_without_one_verb_a_claim_does_not_hold(accounts: Accounts, one: Granted) -> None:
+    """Whoever may not see is told so; what was not seen never counts as fine."""
+    experiment = looking()
+    with accounts.without(one):
+        done = accounts.chaos(experiment, LOOKER)
+    if (one.resource, one.verb) == ("namespaces", "get"):
+        assert done.section["target"]["uid"] == ""
+    else:
+        assert done.outcome != "HELD", done.output
+        assert f"cannot {one.verb} resource" in done.output or "403" in done.output
+
+
+def looking() -> dict[str, Any]:
+    """An experiment that asks every kind of question, and changes nothing."""
+    claims = {
+        probe["name"]: probe
+        for claim in CLAIMS
+        for probe in json.loads((ROOT / claim).read_text())["steady-state-hypothesis"]["probes"]
+    }
+    tolerance = next(iter(claims.values()))["tolerance"]
+    more = minimal("CiliumNetworkPolicy", "modify", probes=True)
+    ready = next(one for one in more["method"] if one["name"] == "ready")
+    why = json.loads(json.dumps(ready))
+    why["name"] = "why"
+    why["provider"]["func"] = "explain_denial"
+    why["provider"]["arguments"] = {
+        "workload": "rabbitmq",
+        "port": 5672,
+        "source": "pets/store-front",
+    }
+    asked = [
+        claims["customers reach the shop"],
+        claims["strangers are denied at rabbitmq"],
+        {**ready, "tolerance": tolerance},
+        {**why, "tolerance": tolerance},
+    ]
+    return {
+        **more,
+        "configuration": {"namespace": "pets", "evidence_timeout": 10},
+        "method": [],
+        "rollbacks": [],
+        "steady-state-hypothesis": {"title": "All is seen", "probes": asked},
+        "runtime": {"hypothesis": {"strategy": "after-method-only"}},
+    }
+
+
+# ---------------------------------------------------------------------- what is really asked for
+
+
+def uncovered(asked: list[dict[str, Any]], *tiers: str) -> list[str]:
+    """Requests that no permission of these tiers covers."""
+    rows = [row for row in declared() if row[0] in tiers]
+
+    def covered(one: dict[str, Any]) -> bool:
+        return any(
+            (resource, verb) == (one["resource"], one["verb"])
+            and where in ("", one["namespace"])
+            and name in ("", one["name"])
+            for _, where, _, resource, verb, name in rows
+        )
+
+    return sorted(
+        {
+            f"{one['verb']} {one['resource']} {one['namespace']}/{one['name']}"
+            for one in asked
+            if one["resource"] and one["resource"] != "selfsubjectaccessreviews"
+            if not covered(one)
+        }
+    )
+
+
+def unasked(asked: list[dict[str, Any]], *tiers: str) -> list[tuple[str, ...]]:
+    """Permissions of these tiers that no request needed."""
+    return sorted(
+        row
+        for row in declared()
+        if row[0] in tiers and (row[3], row[4]) not in LATER
+        if not any(
+            (one["resource"], one["verb"]) == (row[3], row[4])
+            and row[1] in ("", one["namespace"])
+            and row[5] in ("", one["name"])
+            for one in asked
+        )
+    )
+
+
+def test_a_run_asks_for_what_the_table_says(accounts: Accounts) -> None:
+    """What faults of every kind ask for is in the table, and all of the table is asked for."""
+    accounts.restore()
+    before = accounts.lab.policies()
+    with accounts.heard() as asked:
+        for kind, change in changes():
+            (debt,) = attempt(accounts, kind, change, require_janitor=True)
+            assert (debt.change, debt.restored and debt.restored["by"]) == (change, "method")
+            assert accounts.lab.policies() == before, (kind, change)
+        accounts.chaos(looking())
+        api, _ = connect(
+            Choice("context", accounts.lab.ready["context"]), str(accounts.kubeconfig("acns-chaos"))
+        )
+        # What the watchdog does when its runner was killed.
+        sweep(api, "pets", "nobody", "watchdog")
+        hang_up(api)
+    assert uncovered(asked, "look", "experiment", "clusterwide") == []
+    assert unasked(asked, "look", "experiment", "clusterwide") == []
+    assert accounts.records() == []
+
+
+def changes() -> list[tuple[str, str]]:
+    """Every kind of policy with everything that a fault can do to it."""
+    return [(kind, change) for kind in KINDS.values() for change in ("modify", "delete", "create")]

@@ -23,13 +23,14 @@ def orders(lab: Lab) -> Orders:
 
 @pytest.mark.parametrize("flavour", ["flux", "argocd"])
 def test_gitops_that_reverts_during_the_fault(
-    own_chaos: Chaos, lab: Lab, orders: Orders, flavour: str
+    own_chaos: Chaos, lab: Lab, orders: Orders, flavour: str, flagship: dict[str, Any]
 ) -> None:
     """Somebody else put the policy back while the run was looking: restored by others, no pass."""
+    flagship["method"][0]["provider"]["arguments"]["gitops"] = "observe"
     number = orders.inject("gitops", policy=NAME, after=1.5, flavour=flavour)
     owned = lab.policies()
 
-    done = own_chaos.run(FLAGSHIP)
+    done = own_chaos.run(flagship)
 
     assert orders.struck(number) == 1
     assert lab.policies() == owned

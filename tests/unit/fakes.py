@@ -1,10 +1,12 @@
 """An API server in memory: enough of one to change policies under optimistic concurrency."""
 
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 from acns_chaos.cluster.target import Target
 from acns_chaos.errors import ApiError, Conflict, NotFound
+from acns_chaos.faults.ledger import Debt, NoLedger
 from acns_chaos.faults.runcontext import RunContext
 
 POLICIES = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies"
@@ -53,6 +55,7 @@ class FakeApi:
         writes: (method, path, body) of every write that was stored.
         refuse: (method, path) to the error the next such request raises; dry runs are
             ("DRY", path).
+        events: Event objects that were written.
         on_write: called before a write is judged, to let somebody else write first.
     """
 
@@ -71,6 +74,7 @@ class FakeApi:
         self.writes: list[tuple[str, str, dict[str, Any]]] = []
         self.refuse: dict[tuple[str, str], ApiError] = {}
         self.on_write: list[Any] = []
+        self.events: list[dict[str, Any]] = []
         self.version = 10
 
     def get(self, path: str, query: Any = None) -> dict[str, Any]:
@@ -102,9 +106,35 @@ class FakeApi:
             raise Conflict("the object has been modified", 409)
         return deepcopy(body) if dry else self._store("PUT", path, body)
 
+    def now(self) -> datetime:
+        """Return the server's clock."""
+        return datetime.now(UTC)
+
+    def delete(self, path: str, body: Any = None) -> dict[str, Any]:
+        """Delete an object that is as the precondition says."""
+        body = body or {}
+        dry = bool(body.get("dryRun"))
+        self._maybe_refuse("DRY" if dry else "DELETE", path)
+        live = self.objects.get(path)
+        if live is None:
+            raise NotFound(f"{path} not found", 404)
+        for key, value in (body.get("preconditions") or {}).items():
+            if live["metadata"].get(key) != value:
+                raise Conflict("the object has been modified", 409)
+        if not dry:
+            del self.objects[path]
+            self.writes.append(("DELETE", path, deepcopy(live)))
+        return {"kind": "Status", "status": "Success"}
+
     def post(self, path: str, body: Any, query: Any = None) -> dict[str, Any]:
         """Create an object."""
         full = f"{path}/{body['metadata']['name']}"
+        if path.endswith("/events"):
+            self.events.append(deepcopy(body))
+            return deepcopy(body)
+        if query and query.get("dryRun"):
+            self._maybe_refuse("DRY", full)
+            return deepcopy(body)
         self._maybe_refuse("POST", full)
         if full in self.objects:
             raise Conflict("already exists", 409)
@@ -114,6 +144,7 @@ class FakeApi:
         self.version += 1
         stored = deepcopy(dict(body))
         stored["metadata"]["resourceVersion"] = str(self.version)
+        stored["metadata"].setdefault("uid", f"u{self.version}")
         self.objects[path] = stored
         self.writes.append((method, path, deepcopy(stored)))
         return deepcopy(stored)
@@ -132,7 +163,28 @@ class FakeApi:
         self.writes.pop()
 
 
+class MemoryLedger(NoLedger):
+    """A ledger that lives and dies with the test."""
+
+    def __init__(self) -> None:
+        self._debts: list[Debt] = []
+
+    def record(self, debt: Debt) -> None:
+        """Keep it."""
+        self._debts.append(debt)
+
+    def forget(self, debt: Debt) -> None:
+        """Remove it."""
+        self._debts.remove(debt)
+
+    def all(self) -> list[Debt]:
+        """Return every debt, oldest first."""
+        return list(self._debts)
+
+
 def run_on(api: FakeApi, kind: str = "lab", **environ: str) -> RunContext:
     """Return an armed-looking run on *api*."""
     target = Target(kind, "test", api.server, "uid", "pets", "1.19.4", "v1.33.5")
-    return RunContext("run-1", target, api, environ, {})  # type: ignore[arg-type]
+    run = RunContext("run-1", target, api, environ, {})  # type: ignore[arg-type]
+    run.ledger = MemoryLedger()
+    return run

@@ -12,26 +12,33 @@ from acns_chaos.errors import (
     FaultRefused,
     FaultUncertain,
     PolicyError,
-    TargetRefused,
 )
-from acns_chaos.faults.inject import by_document, by_operator, inject, load_document
-from acns_chaos.faults.ledger import Debt
+from acns_chaos.faults.change import Change, by_documents, by_operator, load_documents
+from acns_chaos.faults.inject import inject
+from acns_chaos.faults.ledger import Debt, NoLedger
+from acns_chaos.faults.plan import Limits
 from acns_chaos.faults.runcontext import RunContext, arm, disarm
 from tests.unit.fakes import STOREFRONT, FakeApi, run_on, storefront_policy
 
 REF = policy_ref("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
 
 
-def break_it(run: RunContext, **more: Any) -> Debt:
-    """Inject the workshop's fault."""
-    wanted: dict[str, Any] = {
-        "ref": REF,
-        "change": by_operator("ingress-from-nobody"),
-        "limit": [],
-        "timeout": 0.0,
-        **more,
-    }
-    return inject(run, **wanted)
+def by_document(document: dict[str, Any]) -> Change:
+    """One document."""
+    return by_documents([document], "pets")
+
+
+def break_it(
+    run: RunContext,
+    change: Change | None = None,
+    limit: tuple[str, ...] = (),
+    ref: PolicyRef = REF,
+    **more: Any,
+) -> Debt:
+    """Inject the workshop's fault, or another into one object."""
+    change = change or by_operator("ingress-from-nobody", ref)
+    (debt,) = inject(run, change, Limits(limit, more.pop("max_flows", 0)), 0.0)
+    return debt
 
 
 def test_the_fault_is_stored_and_the_original_recorded() -> None:
@@ -45,7 +52,7 @@ def test_the_fault_is_stored_and_the_original_recorded() -> None:
     assert stored["spec"]["ingress"] == [{"fromEndpoints": []}]
     assert stored["metadata"]["annotations"]["acns-chaos/run"] == "run-1"
     assert stored["metadata"]["annotations"]["team"] == "shop"
-    assert content(debt.before) == content(storefront_policy())
+    assert content(debt.before or {}) == content(storefront_policy())
     assert debt.predicted["closed"] == ["world -> pets/store-front:8080/TCP"]
     assert [event["what"] for event in run.events] == ["submitted", "accepted"]
     assert run.ledger.all() == [debt]
@@ -122,7 +129,7 @@ def test_a_fault_beyond_the_limit_is_refused() -> None:
         api,
         run_on(api),
         "would also touch pets/store-front; the limit is pets/other",
-        limit=["pets/other"],
+        limit=("pets/other",),
     )
 
 
@@ -215,26 +222,21 @@ def test_a_policy_changed_while_the_fault_was_prepared_is_left_alone() -> None:
     assert run.ledger.all() == []
 
 
-def test_a_real_cluster_is_refused_without_a_ledger_that_survives() -> None:
-    """Until restoring survives `kill -9`, a named context is not changed."""
+@pytest.mark.parametrize("kind", ["lab", "cluster"])
+def test_nothing_is_written_by_a_run_that_could_not_put_it_back(kind: str) -> None:
+    """A run for which the guard made no ledger ready, as it saw no fault, changes nothing."""
     api = FakeApi()
-    run = run_on(api, kind="cluster")
-    with pytest.raises(TargetRefused, match="is a real cluster"):
+    run = run_on(api, kind=kind)
+    run.ledger = NoLedger()
+    with pytest.raises(FaultRefused, match="the guard made nothing ready that would put"):
         break_it(run)
     assert api.writes == []
-
-
-def test_the_refusal_can_be_overruled_by_name() -> None:
-    """ACNS_CHAOS_UNSAFE_NO_LEDGER=1 accepts the risk in so many words."""
-    api = FakeApi()
-    break_it(run_on(api, kind="cluster", ACNS_CHAOS_UNSAFE_NO_LEDGER="1"))
-    assert len(api.writes) == 1
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"kind": "NetworkPolicy"}, "document's kind is 'NetworkPolicy'"),
+        ({"kind": "NetworkPolicy"}, "document is for kind 'NetworkPolicy'"),
         ({"metadata": {"name": "other"}}, "document is for name 'other'"),
         ({"metadata": {"namespace": "shop"}}, "document is for namespace 'shop'"),
     ],
@@ -242,17 +244,23 @@ def test_the_refusal_can_be_overruled_by_name() -> None:
 def test_a_document_for_something_else_is_refused(change: dict[str, Any], match: str) -> None:
     """A document must be the live policy's own, made wrong."""
     api = FakeApi()
-    refused(api, run_on(api), match, change=by_document({**storefront_policy(), **change}))
+    arm(run_on(api))
+    try:
+        with pytest.raises(FaultRefused, match=match):
+            inject_fault(REF.name, document={**storefront_policy(), **change})
+    finally:
+        disarm()
+    assert api.writes == []
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
         ("{", "is not YAML"),
-        ("", "must hold exactly one policy, not 0"),
-        ("a: 1\n---\nb: 2\n", "must hold exactly one policy, not 2"),
-        ("a: 1\n", "holds no policy"),
-        ("- 1\n", "must hold exactly one policy"),
+        ("", "holds no policy: it is empty"),
+        ("a: 1\n---\nb: 2\n", "holds something else than policies"),
+        ("a: 1\n", "holds something else than policies"),
+        ("- 1\n", "holds something else than policies"),
     ],
 )
 def test_a_malformed_policy_file_is_one_sentence(tmp_path: Path, text: str, match: str) -> None:
@@ -260,13 +268,13 @@ def test_a_malformed_policy_file_is_one_sentence(tmp_path: Path, text: str, matc
     file = tmp_path / "policy.yaml"
     file.write_text(text)
     with pytest.raises(PolicyError, match=match):
-        load_document(str(file))
+        load_documents(str(file))
 
 
 def test_a_missing_policy_file_is_one_sentence(tmp_path: Path) -> None:
     """The path is in the sentence."""
     with pytest.raises(PolicyError, match="cannot be read: No such file"):
-        load_document(str(tmp_path / "none.yaml"))
+        load_documents(str(tmp_path / "none.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ import pytest
 
 from acns_chaos.actions import inject_fault
 from acns_chaos.cluster.inventory import take_inventory
-from acns_chaos.cluster.policies import policy_ref
+from acns_chaos.cluster.policies import PolicyRef, content, policy_ref
 from acns_chaos.errors import FaultRefused
-from acns_chaos.faults.inject import by_document, by_operator, inject
+from acns_chaos.faults.change import Change, by_documents, by_operator
+from acns_chaos.faults.inject import inject
 from acns_chaos.faults.ledger import Debt
+from acns_chaos.faults.plan import Limits
 from acns_chaos.faults.prediction import predict, require_no_lockout
+from acns_chaos.faults.restore import restore_all
 from acns_chaos.faults.runcontext import RunContext, arm, disarm
 from tests.unit.fakes import STOREFRONT, FakeApi, pod, run_on, storefront_policy
 
@@ -65,16 +68,18 @@ def whole_cluster() -> FakeApi:
     return api
 
 
-def break_it(run: RunContext, operator: str, **more: Any) -> Debt:
+def break_it(
+    run: RunContext,
+    operator: str,
+    change: Change | None = None,
+    limit: tuple[str, ...] = (),
+    max_flows: int = 0,
+    ref: PolicyRef = REF,
+) -> Debt:
     """Inject a mutant."""
-    wanted: dict[str, Any] = {
-        "ref": REF,
-        "change": by_operator(operator),
-        "limit": [],
-        "timeout": 0.0,
-        **more,
-    }
-    return inject(run, **wanted)
+    change = change or by_operator(operator, ref)
+    (debt,) = inject(run, change, Limits(limit, max_flows), 0.0)
+    return debt
 
 
 def refused(api: FakeApi, operator: str, **more: Any) -> str:
@@ -121,11 +126,32 @@ def test_a_mistake_is_made_with_what_is_live() -> None:
     assert ports == [{"port": "80", "protocol": "TCP"}]
 
 
-def test_a_mutant_that_deletes_is_refused() -> None:
-    """A restore by delete and create would open a window."""
-    assert "does more than rewrite pets/allow-store-front-traffic" in refused(
-        shop(), "object-deleted"
-    )
+def test_a_mutant_that_deletes_is_injected_and_created_again() -> None:
+    """The fault is the missing object, so the restore creates it: content as before."""
+    api = shop()
+    original = copy.deepcopy(api.objects[STOREFRONT])
+    run = run_on(api)
+    debt = break_it(run, "object-deleted")
+    assert (debt.change, debt.fault) == ("delete", None)
+    assert STOREFRONT not in api.objects
+    restore_all(run, timeout=0)
+    assert content(api.objects[STOREFRONT]) == content(original)
+    assert debt.restored is not None
+    assert debt.restored["by"] == "method"
+
+
+def test_a_mutant_that_moves_the_object_is_two_debts_of_one_fault() -> None:
+    """A policy applied without its namespace: one object is created elsewhere, one is missing."""
+    api = shop()
+    original = copy.deepcopy(api.objects[STOREFRONT])
+    run = run_on(api)
+    debts = inject(run, by_operator("namespace-forgotten", REF), Limits(), 0.0)
+    assert [(debt.id, debt.change) for debt in debts] == [("f1.1", "create"), ("f1.2", "delete")]
+    elsewhere = [path for path in api.objects if "/namespaces/default/cilium" in path]
+    assert len(elsewhere) == 1
+    restore_all(run, timeout=0)
+    assert content(api.objects[STOREFRONT]) == content(original)
+    assert elsewhere[0] not in api.objects
 
 
 def test_a_fault_that_turns_too_many_flows_is_refused() -> None:
@@ -169,7 +195,7 @@ def test_a_fault_that_would_lock_us_out_is_refused(operator: str, what: str) -> 
     if not what:
         document = copy.deepcopy(whole_cluster().objects[CLUSTERWIDE])
         document["spec"]["egress"] = [{"toEntities": ["world"]}, {"toEndpoints": [{}]}]
-        sentence = refused(whole_cluster(), "", ref=ref, change=by_document(document))
+        sentence = refused(whole_cluster(), "", ref=ref, change=by_documents([document], ""))
         assert sentence.startswith("The fault would cut the API server (kube-system/")
         return
     sentence = refused(whole_cluster(), operator, ref=ref)
@@ -185,7 +211,7 @@ def test_a_fault_on_the_shop_locks_nobody_out() -> None:
     document = storefront_policy()
     dns = {"matchLabels": {"io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}
     document["spec"]["egressDeny"] = [{"toEndpoints": [dns]}]
-    prediction = predict(take_inventory(whole_cluster()), document)  # type: ignore[arg-type]
+    prediction = predict(take_inventory(whole_cluster()), {REF: document})  # type: ignore[arg-type]
     assert prediction.lockouts == ()
     require_no_lockout(prediction)
     assert "pets/store-front -> kube-system/kube-dns:53/UDP" in prediction.as_json()["closed"]
@@ -210,7 +236,7 @@ def test_only_connections_are_for_a_witness_to_try() -> None:
     api.objects[STOREFRONT] = live
     document = copy.deepcopy(live)
     document["spec"]["egress"][0]["toPorts"][0]["rules"]["dns"] = [{"matchName": "a.example.org"}]
-    prediction = predict(take_inventory(api), document)  # type: ignore[arg-type]
+    prediction = predict(take_inventory(api), {REF: document})  # type: ignore[arg-type]
     assert (prediction.closed, prediction.opened) == ((), ())
     assert prediction.radius.sentence() == (
         "closed pets/store-front -> kube-system/kube-dns:53/UDP asks for www.a.example.org, "

@@ -15,11 +15,10 @@ from acns_chaos.errors import (
     FaultUncertain,
     RestoreFailed,
 )
-from acns_chaos.faults.inject import by_document
 from acns_chaos.faults.ledger import outstanding
 from acns_chaos.faults.restore import restore_all
 from tests.unit.fakes import STOREFRONT, FakeApi, run_on, storefront_policy
-from tests.unit.test_inject import break_it
+from tests.unit.test_inject import break_it, by_document
 
 
 def is_original(api: FakeApi) -> bool:
@@ -112,7 +111,7 @@ def test_who_wrote_it_is_never_ourselves() -> None:
         {"manager": "cilium-operator-generic", "subresource": "status", "time": time},
     ]
 
-    with pytest.raises(RestoreFailed, match=r"\(kubectl-edit wrote it\)"):
+    with pytest.raises(RestoreFailed, match=r"\(kubectl-edit wrote it at "):
         restore_all(run, timeout=0)
 
 

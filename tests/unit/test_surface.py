@@ -105,7 +105,7 @@ class Pool:
     def request(self, method: str, url: str, **more: Any) -> Any:
         """Answer 200 with an empty object."""
         self.urls.append(url)
-        return type("Response", (), {"status": 200, "data": b"{}"})
+        return type("Response", (), {"status": 200, "data": b"{}", "headers": {}})
 
 
 def test_every_write_is_strict() -> None:

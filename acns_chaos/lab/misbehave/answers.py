@@ -63,6 +63,8 @@ def _failure(facts: Facts, code: int) -> Failure:
             return failures.unauthorized()
         case 403:
             return _forbidden(facts, group)
+        case 404:
+            return failures.not_found(facts.resource, group, facts.name)
         case 409:
             return failures.conflict(facts.resource, group, facts.name)
         case 410:

@@ -72,6 +72,7 @@ def _answers() -> tuple[Kind, ...]:
     everywhere = {
         "401": "says Unauthorized",
         "403": "says Forbidden",
+        "404": "says Not Found",
         "500": "says Internal Server Error",
         "503": "says Service Unavailable",
         "504": "says Gateway Timeout",
@@ -79,6 +80,7 @@ def _answers() -> tuple[Kind, ...]:
         "reset-mid-body": "does what is asked, and resets the connection in the middle of the "
         "answer",
         "hang": "never answers; nothing is done",
+        "hang-after": "does what is asked, and never answers",
     }
     wait = Option("seconds", "seconds", "before the request is looked at", 2.0)
     retry = Option("retry_after", "number", "seconds in the header Retry-After", 1)

@@ -8,6 +8,8 @@ own would be one more thing to leave behind after ``kill -9``.
 - ``GET /lab/v1``: ``{"misbehaviours": [...], "ended": [...]}``
 - ``POST /lab/v1/misbehaviours``: an order (see ``orders.read_order``); 201 with what began
 - ``DELETE /lab/v1/misbehaviours``, ``DELETE /lab/v1/misbehaviours/ID``: end all, or one
+- ``POST /lab/v1/requests``: keep a list of the requests to all servers from now on; ``GET`` reads
+  it (``{"requests": [...]}``), ``DELETE`` ends it
 
 What cannot be meant is 400, ``{"error": "<sentence>"}``.
 """
@@ -24,6 +26,7 @@ from acns_chaos.lab.api.writing.writes import Writes
 from acns_chaos.lab.misbehave import actors, parts, pods
 from acns_chaos.lab.misbehave.catalogue import SERVERS
 from acns_chaos.lab.misbehave.front import Front
+from acns_chaos.lab.misbehave.heard import Heard
 from acns_chaos.lab.misbehave.orders import Misused, read_order
 from acns_chaos.lab.misbehave.stage import Cluster
 from acns_chaos.lab.misbehave.table import Entry, Table
@@ -47,7 +50,10 @@ class Misbehaviour:
     def __init__(self, store: Store, network: Any, token: str) -> None:
         self.table = Table()
         self._watches = Watches(self.table)
-        self._fronts = {server: Front(server, self.table, self._watches) for server in SERVERS}
+        self.heard = Heard()
+        self._fronts = {
+            server: Front(server, self.table, self._watches, self.heard) for server in SERVERS
+        }
         self._store = store
         self._cluster = Cluster(store, Writes(store))
         self._network = network
@@ -144,6 +150,12 @@ class _Orders:
             case "DELETE", ["misbehaviours", *rest] if len(rest) <= 1:
                 cleared = found.clear(*rest)
                 return web.json_response({"cleared": [entry.as_json() for entry in cleared]})
+            case "GET" | "POST" | "DELETE" as method, ["requests"]:
+                if method == "POST":
+                    found.heard.begin()
+                elif method == "DELETE":
+                    found.heard.end()
+                return web.json_response({"requests": found.heard.as_json()})
         return _refused(404, f"There is no {request.method} {request.path}.")
 
 

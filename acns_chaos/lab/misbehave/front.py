@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from acns_chaos.lab.misbehave.answers import answer, cut
+from acns_chaos.lab.misbehave.heard import Heard
 from acns_chaos.lab.misbehave.selection import Facts, facts_of
 from acns_chaos.lab.misbehave.table import Entry, Table
 from acns_chaos.lab.misbehave.watches import Watches
@@ -23,21 +24,24 @@ class Front:
         server: "kubernetes", "prometheus" or "shop".
         table: what is to be spoilt.
         watches: those that are open.
+        heard: the list of requests.
     """
 
     __middleware_version__ = 1
 
-    def __init__(self, server: str, table: Table, watches: Watches) -> None:
+    def __init__(self, server: str, table: Table, watches: Watches, heard: Heard) -> None:
         self._server = server
         self._table = table
+        self._heard = heard
         self._watches = watches
         self._later: set[asyncio.Task[None]] = set()
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request, well or badly."""
-        if not self._table and "watch" not in request.query:
+        if not self._table and not self._heard.on and "watch" not in request.query:
             return await handler(request)
         facts = facts_of(self._server, request)
+        self._heard.note(facts)
         watch = self._watches.open(facts, request) if facts.verb == "watch" else None
         entry = self._table.chosen(_FAMILIES, facts)
         if entry is None:
@@ -55,6 +59,10 @@ class Front:
                 await self._hold(entry, options["seconds"])
                 return await handler(request)
             case "hang":
+                await self._hold(entry, None)
+            case "hang-after":
+                response = await handler(request)
+                entry.note(f"{facts} was answered {response.status}, unheard")
                 await self._hold(entry, None)
             case "reset-mid-body":
                 return await _half(request, await handler(request))

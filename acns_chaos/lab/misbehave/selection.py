@@ -5,6 +5,7 @@ and a path.
 """
 
 from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
 
 from aiohttp import web
 
@@ -67,7 +68,8 @@ class Selection:
     Attributes:
         server: whose requests.
         verbs: Kubernetes verbs.
-        resource, namespace, name: as in `Facts`, exactly.
+        resource, namespace: as in `Facts`, exactly.
+        name: as in `Facts`; a * in it stands for any characters.
         path: beginning of the URL's path.
         user_agent: part of what the client calls itself.
         dry_run: only (or, False, no) requests that would write nothing; None for both.
@@ -86,15 +88,12 @@ class Selection:
 
     def chooses(self, facts: Facts) -> bool:
         """Whether a request is meant, its number apart."""
-        exact = (
-            (self.resource, facts.resource),
-            (self.namespace, facts.namespace),
-            (self.name, facts.name),
-        )
+        exact = ((self.resource, facts.resource), (self.namespace, facts.namespace))
         return (
             self.server == facts.server
             and (not self.verbs or facts.verb in self.verbs)
             and all(wanted in ("", found) for wanted, found in exact)
+            and (not self.name or fnmatchcase(facts.name, self.name))
             and facts.path.startswith(self.path)
             and self.user_agent.lower() in facts.user_agent.lower()
             and self.dry_run in (None, facts.dry_run)

@@ -16,7 +16,7 @@ from acns_chaos.lab.misbehave.selection import Facts
 _REMEMBERED = 50
 _NOTES = 10
 _ENOUGH = "it struck as often as it should"
-_HOLDING = frozenset({"hang", "slow"})
+_HOLDING = frozenset({"hang", "hang-after", "slow"})
 
 
 def _about(order: Order) -> tuple[object, ...]:

@@ -1,0 +1,162 @@
+"""The janitor: pays debts whose runner is gone, from their records alone.
+
+It believes a record only when the Lease names its SHA-256 (`recovery.trusted`), restores what is
+due, and removes what was recorded but never named, which changed nothing. It runs in the cluster
+(`acns-chaos restore --expired`, every minute), by hand, and when a run takes a dead one's Lease.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.leases import Held, Leases
+from acns_chaos.cluster.permissions import JANITOR_LEASE
+from acns_chaos.cluster.policies import Policies
+from acns_chaos.cluster.records import Record, Records
+from acns_chaos.errors import AcnsChaosError, ApiError, Drifted, NotFound, TargetRefused
+from acns_chaos.faults.drift import three_way
+from acns_chaos.faults.recovery import Keeper, age, debt_of, recover, trusted
+
+__all__ = ["Paid", "janitor_seen", "report_for_duty", "restore_left", "restore_records"]
+
+logger = logging.getLogger("chaostoolkit")
+
+# Twice its CronJob's interval and the time a pod takes to start.
+SEEN_SECONDS = 180
+# A record that the Lease does not name is younger than this while its run is still writing it.
+UNNAMED_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What came of one record.
+
+    Attributes:
+        name: of the record.
+        record: None when it could not be read.
+        state: "restored", "removed" (it changed nothing), "waiting" (not due), "drifted", "broken"
+            (it cannot be believed) or "failed".
+        sentence: for people.
+        difference: of a drifted object: what the fault changed, and what somebody changed since.
+    """
+
+    name: str
+    record: Record | None
+    state: str
+    sentence: str
+    difference: str = ""
+
+
+def restore_records(
+    api: Api,
+    namespace: str,
+    wanted: Callable[[Record], bool],
+    by: str,
+    force: bool = False,
+) -> list[Paid]:
+    """Pay the records of one namespace that are wanted, newest first.
+
+    Args:
+        api: the connection.
+        namespace: where records and Lease lie.
+        wanted: whether a record is to be paid now.
+        by: who pays: "janitor", "person".
+        force: overwrite what somebody else wrote meanwhile.
+
+    Returns:
+        One entry per record, also for those left alone.
+
+    Raises:
+        ApiError: Lease or records cannot be listed; nothing was changed.
+    """
+    held = Leases(api, namespace).read()
+    records = Records(api, namespace)
+    cluster = str(api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
+    named = set(held.records) if held else set()
+    found: list[Paid] = []
+    for name in sorted({*named, *records.names()}, key=age, reverse=True):
+        try:
+            if name in named:
+                found.append(_named(api, trusted(records, held, name, cluster), wanted, by, force))
+            else:
+                found.append(_unnamed(api, records, name))
+        except Drifted as error:
+            found.append(_drifted(api, trusted(records, held, name, cluster), error))
+        except ApiError as error:
+            found.append(Paid(name, None, "failed", f"{name}: {error}"))
+        except AcnsChaosError as error:
+            found.append(Paid(name, None, "broken", str(error)))
+    return found
+
+
+def _drifted(api: Api, record: Record, error: Drifted) -> Paid:
+    live: dict[str, Any] | None = None
+    with contextlib.suppress(NotFound):
+        live = Policies(api).get(record.ref)
+    return Paid(record.name, record, "drifted", str(error), three_way(debt_of(record), live))
+
+
+def _named(
+    api: Api, record: Record, wanted: Callable[[Record], bool], by: str, force: bool
+) -> Paid:
+    if not wanted(record):
+        return Paid(
+            record.name,
+            record,
+            "waiting",
+            f"{record.ref} is broken on purpose by run {record.run} ({record.operator}) of "
+            f"{record.owner}, until {record.deadline}.",
+        )
+    done = recover(api, record, by, force)
+    how = "was as before already" if done.by == "others" else "is as it was"
+    return Paid(record.name, record, "restored", f"{record.ref} {how} (run {record.run}).")
+
+
+def _unnamed(api: Api, records: Records, name: str) -> Paid:
+    """A record that was begun and never named: nothing was written, or somebody made it up."""
+    record, _ = records.read(name)
+    begun = api.now() - timedelta(seconds=UNNAMED_SECONDS)
+    if not record.due(begun):
+        return Paid(name, record, "waiting", f"Record {name} is not named by the Lease (yet).")
+    records.remove(name)
+    return Paid(name, record, "removed", f"Record {name} was never in force and was removed.")
+
+
+def restore_left(api: Api, keeper: Keeper, held: Held) -> None:
+    """Pay what a run left whose Lease was taken over.
+
+    Raises:
+        TargetRefused: something of it could not be paid; a new fault on top would bury it.
+    """
+    logger.warning(f"{held.holder or 'A run'} left {len(held.records)} record(s): restoring first.")
+    for paid in restore_records(api, keeper.home, lambda _: True, "janitor"):
+        logger.warning(paid.sentence)
+        if paid.state in ("drifted", "broken", "failed"):
+            raise TargetRefused(
+                f"What an earlier run left in namespace {keeper.home} could not be restored: "
+                f"{paid.sentence}"
+            )
+
+
+def report_for_duty(api: Api, namespace: str, holder: str) -> None:
+    """Say that a janitor looks after a namespace; errors as `Leases.acquire`."""
+    Leases(api, namespace, JANITOR_LEASE).acquire(holder, SEEN_SECONDS)
+
+
+def janitor_seen(api: Api, namespace: str) -> str:
+    """Say that no janitor was seen lately, "" when one was.
+
+    Raises:
+        ApiError: it cannot be told.
+    """
+    held = Leases(api, namespace, JANITOR_LEASE).read()
+    if held is not None and not held.lapsed(api.now()):
+        return ""
+    return (
+        f"No janitor was seen in namespace {namespace} for {SEEN_SECONDS} s, and in a pod nobody "
+        "else restores when the pod dies: apply deploy/janitor, or set `require_janitor` to false."
+    )

@@ -1,0 +1,124 @@
+"""Experiments that inject and restore and do nothing else: one for each distinct kind of fault."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+__all__ = ["KINDS", "experiment", "flagship", "short_flagship"]
+
+ROOT = Path(__file__).parents[2]
+# Seconds a fault may stand; of the flagship, which looks at it for a while, more.
+DEADLINE = 3
+FLAGSHIP_DEADLINE = 12
+POLICY = "allow-store-front-traffic"
+_CILIUM = "cilium.io/v2"
+# The subject of what is created: one workload of one namespace.
+_STOREFRONT = {"matchLabels": {"app": "store-front"}}
+_NO_CUSTOMERS = {"fromEntities": ["world"]}
+
+
+def _created(kind: str, name: str, **where: str) -> dict[str, Any]:
+    subject = deepcopy(_STOREFRONT)
+    if not where:
+        subject["matchLabels"]["k8s:io.kubernetes.pod.namespace"] = "pets"
+    return {
+        "apiVersion": _CILIUM,
+        "kind": kind,
+        "metadata": {"name": name, **where},
+        "spec": {"endpointSelector": subject, "ingressDeny": [_NO_CUSTOMERS]},
+    }
+
+
+def _two_documents() -> list[dict[str, Any]]:
+    """One that changes a live policy and one that is created."""
+    changed = {
+        "apiVersion": _CILIUM,
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": POLICY, "namespace": "pets"},
+        "spec": {"endpointSelector": _STOREFRONT, "ingress": [{"fromEndpoints": []}]},
+    }
+    return [changed, _created("CiliumNetworkPolicy", "no-customers", namespace="pets")]
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "modify": {"policy": POLICY, "operator": "ingress-from-nobody"},
+    "delete": {"policy": POLICY, "operator": "object-deleted"},
+    "create": {
+        "document": _created("CiliumNetworkPolicy", "no-customers", namespace="pets"),
+        "create": True,
+    },
+    "moved": {"policy": POLICY, "operator": "namespace-forgotten"},
+    "two-documents": {"policy_file": _two_documents(), "create": True},
+    "clusterwide": {
+        "document": _created("CiliumClusterwideNetworkPolicy", "no-customers-anywhere"),
+        "kind": "CiliumClusterwideNetworkPolicy",
+        "create": True,
+        "limit": ["pets/store-front"],
+    },
+    "invalid": {"policy": POLICY, "operator": "all-sections-emptied", "ignored": True},
+}
+"""Arguments of `inject_fault`; a `policy_file` is given as what stands in it."""
+
+
+def experiment(kind: str, folder: Path) -> dict[str, Any]:
+    """Inject and restore, with the guard, and nothing more.
+
+    Args:
+        kind: of `KINDS`.
+        folder: where a file of policies is written.
+    """
+    arguments = deepcopy(KINDS[kind])
+    if "policy_file" in arguments:
+        file = folder / f"{kind}.json"
+        # JSON is YAML, and `---` parts the documents.
+        file.write_text("\n---\n".join(json.dumps(one) for one in arguments["policy_file"]))
+        arguments["policy_file"] = str(file)
+    return {
+        "title": f"Inject and restore: {kind}",
+        "description": "Made by the kill matrix.",
+        "configuration": {
+            "namespace": "pets",
+            "storefront_service": "store-front",
+            "fault_deadline": DEADLINE,
+        },
+        "controls": [_control("guard"), _control("lab")],
+        "runtime": {"rollbacks": {"strategy": "always"}},
+        "method": [
+            _action("inject", "inject_fault", {**arguments, "timeout": 2}),
+            _action("restore", "restore_policies", {"timeout": 2}),
+        ],
+        "rollbacks": [_action("restore again", "restore_policies", {"timeout": 2})],
+    }
+
+
+def flagship() -> dict[str, Any]:
+    """The shipped experiment, with a deadline that it keeps and the tests can wait for."""
+    found = json.loads((ROOT / "experiments/storefront-ingress.json").read_text("utf-8"))
+    found["configuration"]["fault_deadline"] = FLAGSHIP_DEADLINE
+    return dict(found)
+
+
+def short_flagship() -> dict[str, Any]:
+    """The least that can be HELD: two claims, two witnesses, one detector."""
+    found = flagship()
+    hypothesis = found["steady-state-hypothesis"]
+    hypothesis["probes"] = [one for one in hypothesis["probes"] if one["name"] in _CLAIMS]
+    found["method"] = [one for one in found["method"] if one["name"] not in _SPARED]
+    for extension in found["extensions"]:
+        extension.pop("explanations", None)
+    assert len(hypothesis["probes"]) == len(_CLAIMS)
+    return found
+
+
+_CLAIMS = ("customers reach the shop", "policies are as recorded")
+_SPARED = ("the storefront's pods stay Ready all the while", "the policy to blame is named")
+
+
+def _control(name: str) -> dict[str, Any]:
+    return {"name": name, "provider": {"type": "python", "module": f"acns_chaos.controls.{name}"}}
+
+
+def _action(name: str, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    provider = {"type": "python", "module": "acns_chaos.actions", "func": function}
+    return {"type": "action", "name": name, "provider": {**provider, "arguments": arguments}}
