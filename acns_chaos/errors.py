@@ -14,6 +14,7 @@
     ├── LeaseHeld          somebody else may change this namespace now
     ├── WatchdogGone       nobody would restore if this process died
     ├── RecordBroken       the record of an original cannot be read, or was changed
+    │   └── RecordGone     it is named and no longer there
     ├── RestoreFailed      an original could not be put back, or not be verified
     │   └── Drifted        because somebody else changed the object meanwhile
     ├── ApiError           an API (Kubernetes, Prometheus) answered with an error
@@ -41,6 +42,7 @@ __all__ = [
     "NotFound",
     "PolicyError",
     "RecordBroken",
+    "RecordGone",
     "RestoreFailed",
     "TargetError",
     "TargetRefused",
@@ -94,6 +96,10 @@ class WatchdogGone(AcnsChaosError):
 
 class RecordBroken(AcnsChaosError):
     """The record of an original cannot be read, or is not what was written."""
+
+
+class RecordGone(RecordBroken):
+    """The Lease names a record that is no longer there: nobody can restore from it."""
 
 
 class RestoreFailed(AcnsChaosError):

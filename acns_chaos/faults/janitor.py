@@ -17,7 +17,7 @@ from acns_chaos.cluster.leases import Held, Leases
 from acns_chaos.cluster.permissions import JANITOR_LEASE
 from acns_chaos.cluster.policies import Policies
 from acns_chaos.cluster.records import Record, Records
-from acns_chaos.errors import AcnsChaosError, ApiError, Drifted, NotFound, TargetRefused
+from acns_chaos.errors import AcnsChaosError, ApiError, Drifted, NotFound, RecordGone, TargetRefused
 from acns_chaos.faults.drift import three_way
 from acns_chaos.faults.recovery import Keeper, age, debt_of, recover, trusted
 
@@ -88,9 +88,19 @@ def restore_records(
             found.append(_drifted(api, trusted(records, held, name, cluster), error))
         except ApiError as error:
             found.append(Paid(name, None, "failed", f"{name}: {error}"))
+        except RecordGone as error:
+            found.append(_gone(api, namespace, name, force, error))
         except AcnsChaosError as error:
             found.append(Paid(name, None, "broken", str(error)))
     return found
+
+
+def _gone(api: Api, namespace: str, name: str, force: bool, error: RecordGone) -> Paid:
+    """A record that nobody can restore from; only a person may say that it is done with."""
+    if not force:
+        return Paid(name, None, "broken", str(error))
+    Leases(api, namespace).leave(name)
+    return Paid(name, None, "removed", f"Record {name} is gone and was struck out of the Lease.")
 
 
 def _drifted(api: Api, record: Record, error: Drifted) -> Paid:

@@ -14,7 +14,7 @@ from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Held, Leases
 from acns_chaos.cluster.policies import Policies
 from acns_chaos.cluster.records import Record, Records
-from acns_chaos.errors import NotFound, RecordBroken
+from acns_chaos.errors import NotFound, RecordBroken, RecordGone
 from acns_chaos.faults.announce import announce_restored
 from acns_chaos.faults.ledger import Debt
 from acns_chaos.faults.undo import PutBack, fresh, put_back
@@ -111,16 +111,18 @@ def trusted(records: Records, held: Held | None, name: str, cluster: str) -> Rec
         cluster: UID of namespace kube-system of the cluster we talk to.
 
     Raises:
-        RecordBroken: the record is gone, is not the one the Lease names, or another cluster's.
+        RecordGone: it is no longer there.
+        RecordBroken: it is not the one the Lease names, or another cluster's.
         ApiError: it cannot be read.
     """
     named = held.records.get(name) if held else None
     try:
         record, sha256 = records.read(name)
     except NotFound as error:
-        raise RecordBroken(
+        raise RecordGone(
             f"The Lease names record {name} of namespace {records.namespace}, and it is gone: "
-            "look at the policies that carry the annotation acns-chaos/run."
+            "put right the policies that carry the annotation acns-chaos/run, then strike it out "
+            "with --force."
         ) from error
     if named != sha256:
         raise RecordBroken(

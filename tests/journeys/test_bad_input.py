@@ -97,7 +97,11 @@ def test_a_namespace_that_does_not_exist(own_chaos: Chaos, short: Experiment) ->
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("{", "is not YAML"), ("a: 1\n", "holds something else than policies"), (None, "cannot be read")],
+    [
+        ("{", "is not YAML"),
+        ("a: 1\n", "holds something else than policies"),
+        (None, "cannot be read"),
+    ],
 )
 def test_a_malformed_policy_file(
     own_chaos: Chaos, lab: Lab, short: Experiment, tmp_path: Path, text: str | None, sentence: str

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from acns_chaos.cluster.leases import Leases
 from acns_chaos.cluster.policies import Policies, policy_ref
 from acns_chaos.errors import Conflict, NotFound
+from acns_chaos.faults.janitor import restore_records
 from acns_chaos.faults.ledger import CREATE, DELETE, MODIFY, Debt, outstanding
 from acns_chaos.faults.recovery import record_of, strike_out
 from tests.failures.cluster import Actor, Cluster, Play
@@ -65,3 +67,25 @@ def test_a_creation_that_was_never_answered_is_restored_last() -> None:
     ):
         ledger.record(Debt(f"f1.{number}", OTHER, "x", None, change=change, accepted=accepted))
     assert [debt.id for debt in outstanding(ledger)] == ["f1.3", "f1.2", "f1.1", "f1.4"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_record_that_is_gone_is_struck_out_by_a_person_only(force: bool) -> None:
+    """It blocks every later run until somebody has looked, and says with force that it is done."""
+    cluster = Cluster()
+    states: list[str] = []
+
+    def work(api: Any) -> None:
+        lease = Leases(api, "pets")
+        lease.acquire(keeper("one").holder, 15)
+        lease.enter(keeper("one").holder, "acns-chaos-run-one-f1", "0" * 64)
+        states.extend(
+            paid.state for paid in restore_records(api, "pets", lambda _: True, "person", force)
+        )
+
+    play = Play(cluster)
+    actor = play.add(Actor("person"), work)
+    play.run()
+    assert actor.error is None
+    assert states == ["removed" if force else "broken"]
+    assert bool(cluster.left()) is not force
