@@ -4,23 +4,19 @@ import ast
 import inspect
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import acns_chaos.actions
 import acns_chaos.controls.guard
 import acns_chaos.controls.lab
 import acns_chaos.probes
 import acns_chaos.tolerances
-from tests.journeys.conftest import Chaos, Lab
-from tests.journeys.hosts import ROOT, Host, own
+from tests.journeys.hosts import ROOT, Host
 
 pytestmark = pytest.mark.journey
 
@@ -82,6 +78,9 @@ def test_the_types_of_inject_fault_are_right(host: Host, tmp_path: Path) -> None
         "limit": "list",
         "timeout": "number",
         "max_flows": "integer",
+        "create": "boolean",
+        "ignored": "boolean",
+        "gitops": "string",
     }
 
 
@@ -162,36 +161,3 @@ def test_activity_modules_import_no_heavy_client() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(ast.literal_eval(done.stdout))
     assert not loaded & {"kubernetes", "chaosk8s", "prometheus_api_client", "aiohttp"}
-
-
-def test_the_cron_job_allows_what_the_flagship_asks_for(
-    start: Callable[..., Lab], tmp_path: Path
-) -> None:
-    """Every request of a whole run is allowed by the manifest, which allows nothing unused."""
-    lab = start()
-    shutil.copy(ROOT / "tests/journeys/requests_control.py", tmp_path / "requests_control.py")
-    experiment = shipped(ROOT / "experiments/storefront-ingress.json")
-    experiment["controls"].append(
-        {"name": "requests", "provider": {"type": "python", "module": "requests_control"}}
-    )
-    done = Chaos(own(), tmp_path, lab.home).run(experiment, PYTHONPATH=str(tmp_path))
-    assert done.outcome == "HELD", done.output
-    assert done.journal is not None
-
-    asked = {tuple(one) for one in done.journal["requests"]}
-    allowed = set(rules())
-    assert asked <= allowed
-    # Only for a policy that somebody deleted meanwhile.
-    assert allowed - asked == {
-        ("cilium.io", "ciliumnetworkpolicies", "create"),
-        ("", "pods/exec", "create"),
-    }
-
-
-def rules() -> Iterator[tuple[str, str, str]]:
-    """List (group, resource, verb) of the manifest's roles."""
-    for document in yaml.safe_load_all((ROOT / "deploy/cronjob.yaml").read_text()):
-        for rule in document.get("rules", []):
-            for group in rule["apiGroups"]:
-                for resource in rule["resources"]:
-                    yield from ((group, resource, verb) for verb in rule["verbs"])
