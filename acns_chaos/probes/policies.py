@@ -1,0 +1,61 @@
+"""What is stored, and what it means."""
+
+import functools
+from typing import Any
+
+from acns_chaos.errors import ApiError
+from acns_chaos.evidence.arguments import numbers
+from acns_chaos.evidence.readings import DIFFERENT, EQUAL, UNKNOWN, reading
+from acns_chaos.faults.recording import recorded_hashes
+from acns_chaos.faults.session import armed_run
+from acns_chaos.probes.asking import answers
+
+__all__ = ["explain_denial", "policies_are_as_recorded"]
+
+
+def policies_are_as_recorded() -> dict:
+    """Compare the namespace's and the clusterwide policies with what they were at the start.
+
+    Spec, labels and annotations, as raw JSON: `[]` and absent differ.
+    """
+    run = armed_run()
+    what = "policies as recorded at the start"
+    blank = functools.partial(reading, what=what, expected=EQUAL)
+    try:
+        live = recorded_hashes(run.policies.all(), run.target.namespace)
+    except ApiError as error:
+        return blank(UNKNOWN, sentence=f"cannot list policies: {error}", met=None, evidence={})
+    differing = sorted(
+        key for key in {*live, *run.recorded} if live.get(key) != run.recorded.get(key)
+    )
+    evidence: dict[str, Any] = {"compared": len(live), "differing": differing}
+    if differing:
+        sentence = f"changed since the run began: {', '.join(differing)}"
+        return blank(DIFFERENT, sentence=sentence, met=False, evidence=evidence)
+    return blank(EQUAL, sentence=f"{len(live)} policies as recorded", met=True, evidence=evidence)
+
+
+@answers
+def explain_denial(
+    workload: str,
+    port: int,
+    source: str = "world",
+    protocol: str = "TCP",
+    namespace: str = "",
+) -> dict:
+    """Name the policies that deny a flow, by Cilium's semantics over the live objects.
+
+    Args:
+        workload: the destination.
+        port: the container's port, not the Service's.
+        source: "world", or "namespace/workload".
+        protocol: TCP, UDP or SCTP.
+        namespace: of the destination; "" takes the experiment's.
+    """
+    # The policy engine takes longer to import than the rest: only a run pays for it.
+    from acns_chaos.evidence.explanation import explain
+
+    run = armed_run()
+    home = namespace or run.target.namespace
+    asked = int(numbers({"port": port})["port"])
+    return explain(run.api, source, home, workload, asked, protocol)
