@@ -95,7 +95,7 @@ def _somebody(run: RunContext, debt: Debt, done: PutBack) -> dict[str, str]:
     Our own nets are not somebody else: what they restored, no GitOps controller did.
     """
     # Moments are whole seconds: a repair within the fault's own second is a repair.
-    who, when = last_writer(done.found, but=MANAGER) if done.found else ("", "")
+    who, when = last_writer(done.found, MANAGER, debt.fault) if done.found else ("", "")
     net = run.ledger.paid_by(debt)
     if not net and who == MANAGER:
         # An earlier attempt of this run, whose answer was lost.

@@ -40,6 +40,32 @@ def test_who_wrote_last(policy: dict[str, Any], but: str, told: tuple[str, str])
     assert last_writer(policy, but) == told
 
 
+@pytest.mark.parametrize(
+    ("owned", "told"),
+    [
+        ({"f:spec": {"f:ingress": {}}}, "kubectl-patch"),
+        # Whoever put a whole part there put all of it there.
+        ({"f:spec": {}}, "kubectl-patch"),
+        # Of what nobody here changed, or does not own, the name's order is all there is.
+        ({"f:spec": {"f:egress": {}}}, "the-world"),
+        ({"f:metadata": {"f:labels": {"f:team": {}}}}, "the-world"),
+    ],
+)
+def test_of_several_in_one_second_it_is_who_owns_the_difference(
+    owned: dict[str, Any], told: str
+) -> None:
+    """Times are whole seconds, and managedFields stand in the order of the names."""
+    live = deepcopy(storefront_policy())
+    live["spec"]["ingress"] = [{"fromEntities": ["cluster"]}]
+    live["metadata"]["managedFields"] = [
+        {"manager": "acns-chaos", "time": "5", "fieldsV1": {"f:metadata": {"f:annotations": {}}}},
+        {"manager": "kubectl-patch", "time": "5", "fieldsV1": owned},
+        {"manager": "the-world", "time": "5", "fieldsV1": {"f:spec": {"f:endpointSelector": {}}}},
+    ]
+    assert last_writer(live, "acns-chaos", debt().fault) == (told, "5")
+    assert f"({told} wrote it at 5)" in drifted(debt(), live)
+
+
 def debt() -> Debt:
     """The storefront's, made wrong."""
     fault = storefront_policy()
