@@ -9,10 +9,13 @@ PIP_CONSTRAINTS = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 OUT    ?= out
 # For the matrices: --sample N --seed S --workers N --kinds modify,create
 MATRIX ?=
+# For `make beyond`: which part of the cases of `make full`, and how much of them (0 to 1).
+SEED   ?= 0
+SHARE  ?= 0.5
 CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check fix bench kill-matrix fault-matrix sync wire lab clean
+.PHONY: help demo test full beyond unit check fix bench kill-matrix fault-matrix sync wire lab clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -30,11 +33,17 @@ demo: $(READY) ## break the storefront's policy in the lab, watch, restore, repo
 	@ACNS_CHAOS_CLUSTER=lab $(CHAOS) run --journal-path $(OUT)/journal.json experiments/storefront-ingress.json
 	@$(BIN)/acns-chaos outcome $(OUT)/journal.json
 
-test: $(READY) ## every test of a development machine
+test: $(READY) ## one case of everything: what a change must pass (12 minutes at most)
 	$(BIN)/python -m pytest
 
-unit: $(READY) ## the quick tests: run on every save
-	$(BIN)/python -m pytest -q -m 'not slow' tests/policy tests/unit
+full: $(READY) ## every case of every loop, both engines, samples of the matrices (50 minutes at most)
+	ACNS_CHAOS_EXAMPLES=4 $(BIN)/python -m pytest --full
+
+beyond: $(READY) ## what `make test` leaves out: the other engine, and a seeded part of full (SEED, SHARE)
+	ACNS_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest --beyond $(SHARE) --seed $(SEED)
+
+unit: $(READY) ## the quick tests: run on every save (15 seconds)
+	ACNS_CHAOS_EXAMPLES=0.3 $(BIN)/python -m pytest -q -m 'not slow' tests/policy tests/unit
 
 check: $(READY) ## formatting, lint, layers, types, copies in step
 	$(BIN)/ruff format --check .

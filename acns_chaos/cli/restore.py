@@ -3,10 +3,11 @@
 Deciding is in `faults.janitor`; here are the options, the words and the exit codes.
 """
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -20,6 +21,11 @@ __all__ = ["restore"]
 # Exit codes: 0 nothing is left that was asked for; 2 usage; these two.
 NOT_RESTORED = 7
 DRIFTED = 9
+# What is not restored is not lost, and whoever reads the sentence before this knows what to do.
+AGAIN = (
+    "What is not restored keeps its record: give the same command again when the API server "
+    "answers."
+)
 # Seconds between two rounds of --watch.
 EVERY = 2.0
 
@@ -94,7 +100,8 @@ def _once(
     choice = choose(os.environ)
     agent = "acns-chaos-janitor" if expired else "acns-chaos-restore"
     api, context = connect(choice, _lab_kubeconfig() if choice.kind == "lab" else "", agent)
-    target = describe(api, context, namespace)
+    with _records_stay():
+        target = describe(api, context, namespace)
     require_namespace(api, target)
 
     def wanted(record: Record) -> bool:
@@ -107,9 +114,9 @@ def _once(
             janitor.report_for_duty(api, namespace, "janitor")
         except ApiError as error:
             click.echo(f"The janitor could not say that it is there: {error}", err=True)
-    paid = janitor.restore_records(
-        api, namespace, wanted, "janitor" if expired else "person", force
-    )
+    by = "janitor" if expired else "person"
+    with _records_stay():
+        paid = janitor.restore_records(api, namespace, wanted, by, force)
     if run:
         paid = [one for one in paid if one.record is None or one.record.run == run]
     for one in paid:
@@ -122,9 +129,20 @@ def _once(
         of = f" of run {run}" if run else ""
         show(f"Nothing to restore: no record{of} stands in namespace {namespace} {target.label}.")
     states = {one.state for one in paid}
+    if "failed" in states and not quiet:
+        show(AGAIN)
     if "drifted" in states:
         return DRIFTED
     return NOT_RESTORED if states & {"failed", "broken"} else 0
+
+
+@contextlib.contextmanager
+def _records_stay() -> Iterator[None]:
+    """Say beside an error of the API server's that nothing is lost by it."""
+    try:
+        yield
+    except (ApiError, TargetError) as error:
+        raise TargetError(f"{str(error).rstrip('.')}. {AGAIN}") from error
 
 
 def _lab_kubeconfig() -> str:

@@ -2,7 +2,8 @@
 
 `chaosk8s` takes whatever kube context is current (reference chaos-toolkit.md §3), so a lab run of
 an experiment that also uses it could touch production. For the length of a run KUBECONFIG
-therefore names a file that knows one context: the target's.
+therefore names a file that knows one context: the target's. It holds credentials, so it lies where
+it is removed however the run ends (`private`).
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.private import private_folder
 
 __all__ = ["Isolation"]
 
@@ -27,7 +29,7 @@ class Isolation:
 
         self._client = kube_config
         self._saved = {name: os.environ.get(name) for name in self.VARIABLES}
-        handle, name = tempfile.mkstemp(prefix="acns-chaos-", suffix=".kubeconfig")
+        handle, name = tempfile.mkstemp(suffix=".kubeconfig", dir=private_folder())
         self._file = Path(name)
         with os.fdopen(handle, "w") as file:
             yaml.safe_dump(_document(api, context), file)

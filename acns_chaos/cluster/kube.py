@@ -11,23 +11,28 @@ import contextlib
 import json
 import os
 import re
+import threading
+import time
 from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import yaml
-
 from acns_chaos import __version__
-from acns_chaos.errors import ApiError, Conflict, Forbidden, NotFound, TargetError
+from acns_chaos.errors import ApiError, Conflict, Forbidden, NotFound
 
-__all__ = ["AGENT", "Api", "in_cluster_api", "kubeconfig_api"]
+__all__ = ["AGENT", "Api", "reason"]
 
-# Seconds for one answer; a test with a server that hangs sets the variable to less.
+# Seconds for one answer, with all the waiting that the server asks for; a test with a server that
+# hangs sets the variable to less.
 TIMEOUT = 10.0
 TIMEOUT_VARIABLE = "ACNS_CHAOS_API_TIMEOUT"
+# How often a request is sent again that the server says it did not look at, as client-go does.
+AGAIN = 10
+# What Kubernetes' own queue says with every 429; a gateway may leave it out.
+SOON = 1.0
 AGENT = f"acns-chaos/{__version__}"
 # Segments of letters, digits, dots and dashes, none of them dots alone.
 PATH = re.compile(r"(/(?![.]+(/|$))[A-Za-z0-9][A-Za-z0-9.-]*)+")
@@ -51,6 +56,7 @@ class Api:
         self._agent = agent
         self._timeout = _patience(os.environ.get(TIMEOUT_VARIABLE, ""))
         self._ahead = timedelta()
+        self._waits = True
 
     def now(self) -> datetime:
         """Return this moment by the server's clock, in UTC, to about a second.
@@ -59,6 +65,15 @@ class Api:
         first answer it is this machine's clock.
         """
         return datetime.now(UTC) + self._ahead
+
+    def hurried(self) -> "Api":
+        """Return the same connection, which does not wait when the server says "come back later".
+
+        For whoever asks again by itself and has other things to do meanwhile.
+        """
+        found = copy(self)
+        found._waits = False  # noqa: SLF001 - one of its own class
+        return found
 
     def headers(self) -> dict[str, str]:
         """Return the credentials' headers; a refresh hook may renew a token here."""
@@ -78,7 +93,10 @@ class Api:
         content_type: str = "application/json",
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """Send one request.
+        """Send one request, again when the server says that it did not look at it.
+
+        It says so by 429, and by 503 with Retry-After; then nothing was done, so a write is sent
+        again as well as a read. Nothing else is: of any other error nobody knows that.
 
         Args:
             method: HTTP method.
@@ -86,7 +104,8 @@ class Api:
             query: query parameters.
             body: JSON value, or None.
             content_type: of the body.
-            timeout: seconds for the whole answer; None takes the connection's.
+            timeout: seconds for the whole answer, waiting and sending again included; None takes
+                the connection's.
 
         Returns:
             The JSON object answered.
@@ -97,8 +116,6 @@ class Api:
             Forbidden: 401 or 403.
             ApiError: any other error, or no answer (status 0).
         """
-        import urllib3
-
         if not PATH.fullmatch(path):
             # A name from an experiment must never lead to another resource than the one meant.
             raise ApiError(f"{path!r} is not a path of the API: a name in it is no Kubernetes name")
@@ -106,19 +123,38 @@ class Api:
         headers = {"Accept": "application/json", "User-Agent": self._agent, **self.headers()}
         if body is not None:
             headers["Content-Type"] = content_type
+        data = None if body is None else json.dumps(body)
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        for sent in range(AGAIN + 1):
+            response = self._sent(method, url, headers, data, deadline - time.monotonic())
+            pause = _asked_to_wait(response.status, response.headers.get("Retry-After", ""))
+            late = pause is None or time.monotonic() + pause >= deadline
+            if late or sent == AGAIN or not self._waits:
+                break
+            # Nobody sets it: a signal must get through, which raises in here.
+            threading.Event().wait(pause)
+        return _answer(method, path, response.status, response.data)
+
+    def _sent(
+        self, method: str, url: str, headers: dict[str, str], data: str | None, timeout: float
+    ) -> Any:
+        """Send it once; errors as `request` when nothing is answered."""
+        import urllib3
+
         try:
             response = self.client.rest_client.pool_manager.request(
                 method,
                 url,
                 headers=headers,
-                body=None if body is None else json.dumps(body),
-                timeout=urllib3.Timeout(total=self._timeout if timeout is None else timeout),
+                body=data,
+                timeout=urllib3.Timeout(total=max(timeout, 0.01)),
                 retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise ApiError(f"no answer to {method} {path} ({_reason(error)})") from error
+            path = url.removeprefix(self.server).partition("?")[0]
+            raise ApiError(f"no answer to {method} {path} ({reason(error)})") from error
         self._heard(response.headers.get("Date"))
-        return _answer(method, path, response.status, response.data)
+        return response
 
     def _heard(self, date: str | None) -> None:
         """Learn the server's clock from an answer; a proxy may leave the header out."""
@@ -155,90 +191,6 @@ class Api:
         return self.request("DELETE", path, None, body)
 
 
-def kubeconfig_api(context: str, kubeconfig: str, agent: str = AGENT) -> tuple[Api, str]:
-    """Open a context of a kubeconfig.
-
-    Args:
-        context: its name; "" takes the file's only context (the lab's).
-        kubeconfig: path(s) as in KUBECONFIG; "" is the default file.
-        agent: what the connection calls itself.
-
-    Returns:
-        The API and the context's name.
-
-    Raises:
-        TargetError: no such file, no such context, or its credentials cannot be loaded.
-    """
-    from kubernetes import config
-
-    # Never `except Exception`: the host delivers SIGTERM as one.
-    unusable = (config.ConfigException, OSError, ValueError, KeyError, TypeError, yaml.YAMLError)
-    file = kubeconfig or str(Path("~/.kube/config").expanduser())
-    try:
-        names = _contexts(file)
-    except unusable as error:
-        raise TargetError(
-            f"No kubeconfig can be read at {file}, so the kube context "
-            f"{context or 'of the lab'} cannot be found ({_reason(error)})."
-        ) from error
-    wanted = context or (names[0] if len(names) == 1 else "")
-    if wanted not in names:
-        raise TargetError(
-            f"There is no kube context {wanted!r} in {file}: it has {', '.join(names) or 'none'}. "
-            "Set ACNS_CHAOS_CLUSTER to one of them, or to lab."
-        )
-    try:
-        client = config.new_client_from_config(
-            config_file=file, context=wanted, persist_config=False
-        )
-    except unusable as error:
-        raise TargetError(
-            f"The credentials of kube context {wanted!r} in {file} cannot be loaded "
-            f"({_reason(error)})."
-        ) from error
-    return Api(client, agent), wanted
-
-
-def _contexts(files: str) -> list[str]:
-    """List the contexts of one or several kubeconfig files, as KUBECONFIG names them.
-
-    Read here because the client's own list fails on a file without a current context, and the
-    current context is the one thing we never use.
-    """
-    found: list[str] = []
-    present = [path for name in files.split(os.pathsep) if (path := Path(name)).is_file()]
-    if not present:
-        raise FileNotFoundError("no such file")
-    for path in present:
-        document = yaml.safe_load(path.read_text("utf-8"))
-        if not isinstance(document, dict):
-            raise TypeError("it is not a kubeconfig")
-        found += [str(one["name"]) for one in document.get("contexts") or []]
-    return found
-
-
-def in_cluster_api(agent: str = AGENT) -> Api:
-    """Open the API with the pod's own service account.
-
-    Args:
-        agent: what the connection calls itself.
-
-    Raises:
-        TargetError: this process does not run in a pod.
-    """
-    from kubernetes import client, config
-
-    configuration = client.Configuration()
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException as error:
-        raise TargetError(
-            f"ACNS_CHAOS_CLUSTER=in-cluster, but this is not a pod ({_reason(error)}): "
-            "name a kube context instead."
-        ) from error
-    return Api(client.ApiClient(configuration), agent)
-
-
 def _answer(method: str, path: str, status: int, data: bytes) -> dict[str, Any]:
     """Turn an HTTP answer into JSON or into the error that says what it means."""
     body: Any = None
@@ -257,6 +209,13 @@ def _answer(method: str, path: str, status: int, data: bytes) -> dict[str, Any]:
     raise ApiError(text, status)
 
 
+def _asked_to_wait(status: int, after: str) -> float | None:
+    """Return the seconds after which a request is to be sent again, None when it is not."""
+    if status == 429:
+        return float(after) if after.isdecimal() else SOON
+    return float(after) if status == 503 and after.isdecimal() else None
+
+
 def _patience(given: str) -> float:
     """Read a number of seconds; what is none, or would wait for ever, is not taken."""
     try:
@@ -266,7 +225,7 @@ def _patience(given: str) -> float:
     return seconds if 0 < seconds <= 600 else TIMEOUT
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Shorten a client library's message to one line without its addresses in memory."""
     text = str(error).strip().splitlines()
     return text[0][:200] if text else type(error).__name__

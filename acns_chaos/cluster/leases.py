@@ -117,9 +117,21 @@ class Leases:
 
         Raises:
             LeaseHeld: it is somebody else's now.
+            NotFound: it is gone.
             ApiError: it cannot be written.
         """
         self._write(lambda raw: self._own(raw, holder))
+
+    def require(self, holder: str) -> None:
+        """Look whether it is still held, and write nothing; errors as `renew`.
+
+        Raises:
+            NotFound: it is gone.
+        """
+        raw = self._raw()
+        if raw is None:
+            raise self._gone()
+        self._own(raw, holder)
 
     def enter(self, holder: str, record: str, sha256: str) -> None:
         """Name a record that stands; errors as `renew`."""
@@ -179,6 +191,13 @@ class Leases:
             "time; wait for its end, or look with `acns-chaos restore --list`."
         )
 
+    def _gone(self) -> NotFound:
+        return NotFound(
+            f"Lease {self.name} of namespace {CENTRAL} is gone: somebody deleted it, and with it "
+            "what says which records stand.",
+            404,
+        )
+
     def _moment(self) -> str:
         return self._api.now().strftime(_MICROTIME)
 
@@ -192,11 +211,7 @@ class Leases:
         for _ in range(ROUNDS):
             raw = self._raw()
             if raw is None and not create:
-                raise NotFound(
-                    f"Lease {self.name} of namespace {CENTRAL} is gone: somebody deleted it, "
-                    "and with it what says which records stand.",
-                    404,
-                )
+                raise self._gone()
             new = deepcopy(raw) if raw else self._empty()
             new.setdefault("spec", {})
             change(new)

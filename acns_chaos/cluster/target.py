@@ -2,7 +2,7 @@
 
 A real cluster is reached only when its kube context is named. "Whatever context is current" is
 never taken: a lab run must not be able to touch production because of a forgotten shell variable.
-What belongs here: the choice, and what the server states about itself. Connecting is `kube`.
+What belongs here: the choice, and what the server states about itself. Connecting is `kubeconfig`.
 """
 
 import os
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from acns_chaos.cluster.kube import AGENT, Api, in_cluster_api, kubeconfig_api
+from acns_chaos.cluster.kube import AGENT, Api
+from acns_chaos.cluster.kubeconfig import in_cluster_api, kubeconfig_api
 from acns_chaos.errors import ApiError, NotFound, TargetError
 
 __all__ = ["LAB_MARK", "Choice", "Target", "choose", "connect", "describe", "require_namespace"]

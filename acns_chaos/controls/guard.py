@@ -27,6 +27,7 @@ from acns_chaos.cluster.isolation import Isolation
 from acns_chaos.cluster.target import Choice, choose, connect, describe, require_namespace
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.controls import lab
+from acns_chaos.controls.reading import activities, require_lab, require_own_place, roles
 from acns_chaos.controls.signals import Shield, ignored_signals
 from acns_chaos.errors import AcnsChaosError, ArgumentError, RestoreFailed, TargetError
 from acns_chaos.evidence import Outcome, derive, sign
@@ -95,7 +96,7 @@ def before_experiment_control(
     if _State.run is not None:
         return
     try:
-        _require_own_place(context, unknown)
+        require_own_place(context, unknown)
         _arm(context, configuration or {})
     except InterruptExecution:
         raise
@@ -111,7 +112,7 @@ def before_experiment_control(
 def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
     choice = choose(os.environ)
     if choice.kind == "lab":
-        _require_lab(experiment)
+        require_lab(experiment, lab.trouble)
     api, name = connect(choice, lab.kubeconfig())
     target = describe(api, name, str(configuration.get("namespace", "pets")))
     if choice.kind == "lab" and target.kind != "lab":
@@ -128,11 +129,11 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
         owner=whoami(),
     )
     _State.run = run
-    _State.roles = _roles(experiment)
+    _State.roles = roles(experiment, EVENTS)
     require_namespace(api, target)
-    activities = _activities(experiment)
-    if any(is_inject(activity) for activity in activities):
-        probes = {str((one.get("provider") or {}).get("func")) for one in activities}
+    played = activities(experiment)
+    if any(is_inject(activity) for activity in played):
+        probes = {str((one.get("provider") or {}).get("func")) for one in played}
         _State.interlock = _interlock(run, choice, configuration, probes)
         _State.interlock.engage()
     run.recorded = recorded_hashes(run.policies.all(), target.namespace)
@@ -177,52 +178,6 @@ def _interlock(
         require_janitor=str(required).lower() not in ("false", "0", "no", ""),
         probes=probes,
     )
-
-
-def _activities(experiment: Experiment) -> list[Activity]:
-    """Everything that an experiment does or asks, wherever it stands."""
-    hypothesis = experiment.get("steady-state-hypothesis") or {}
-    parts = (hypothesis.get("probes"), experiment.get("method"), experiment.get("rollbacks"))
-    return [one for part in parts for one in part or []]
-
-
-def _require_own_place(experiment: Experiment, unknown: dict[str, Any]) -> None:
-    """Refuse an experiment in which the host would not call all of the guard's hooks."""
-    if unknown:
-        raise TargetError(f"The guard control takes no arguments, and got {', '.join(unknown)}.")
-    top = experiment.get("controls") or []
-    inner = [experiment.get("steady-state-hypothesis") or {}, *_activities(experiment)]
-    controls = [*top, *(one for place in inner for one in place.get("controls") or [])]
-    ours = [one for one in top if (one.get("provider") or {}).get("module") == __name__]
-    names = {one.get("name") for one in ours}
-    if any("scope" in one or one.get("automatic") is False for one in ours):
-        raise TargetError(
-            "The guard control must not be limited: take `scope` and `automatic` out of it."
-        )
-    if any(one.get("name") in names and one not in ours for one in controls):
-        raise TargetError(
-            f"Another control is also called {names.pop()!r}, and the host would call only one of "
-            "them: rename the other."
-        )
-    for key, value in (experiment.get("configuration") or {}).items():
-        if isinstance(value, dict) and value.get("type") == "probe":
-            raise TargetError(
-                f"Configuration {key!r} asks a probe, which the host does before any control, on "
-                "whatever cluster is current: write the value, or read it from the environment."
-            )
-
-
-def _require_lab(experiment: Experiment) -> None:
-    """Refuse a lab that did not start, or that would be gone before the safety net is played."""
-    if lab.trouble:
-        raise TargetError(lab.trouble)
-    modules = [one.get("provider", {}).get("module") for one in experiment.get("controls", [])]
-    ours = [name for name in modules if name in (lab.__name__, __name__)]
-    if ours == [lab.__name__, __name__]:
-        raise TargetError(
-            "The lab control stands before the guard, so it would end the lab before the guard "
-            "has restored: list the guard first."
-        )
 
 
 def after_activity_control(context: Activity, state: Run = None) -> None:
@@ -369,15 +324,4 @@ def _section(host: dict[str, Any]) -> dict[str, Any]:
         "faults": [debt.as_json() for debt in run.ledger.all()] if run else [],
         "events": sorted(run.events, key=lambda event: event["at"]) if run else [],
         "host": host,
-    }
-
-
-def _roles(experiment: Experiment) -> dict[str, str]:
-    """Map the names of activities to the role that the experiment's extension block gives them."""
-    return {
-        str(name): role
-        for extension in experiment.get("extensions") or []
-        if extension.get("name") == "acns-chaos"
-        for role in EVENTS
-        for name in extension.get(role) or []
     }

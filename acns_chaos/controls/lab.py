@@ -18,6 +18,7 @@ A lab that somebody started with `acns-chaos lab` is joined and left running. No
 import logging
 import os
 from typing import Any
+from urllib.request import getproxies
 
 from chaoslib.types import Experiment
 
@@ -52,10 +53,24 @@ def configure_control(experiment: Experiment, world: str = "pets") -> None:
         trouble = str(error)
         return
     _running.append(lab)
-    for name, value in lab.environ.items():
+    for name, value in {**lab.environ, **_without_proxy()}.items():
         _saved[name] = os.environ.get(name)
         os.environ[name] = value
     logger.info(f"Lab {'joined' if lab.joined else 'started'}: world {lab.world} at {lab.server}")
+
+
+def _without_proxy() -> dict[str, str]:
+    """Return the variables that keep a proxy out of the way to the lab.
+
+    Clients in Python, Prometheus' among them, send even what is for this machine to a proxy that
+    the environment names; kubectl does not.
+    """
+    proxies = getproxies()
+    known = proxies.pop("no", "")
+    if not proxies:
+        return {}
+    exempt = ",".join(filter(None, (known, "localhost", "127.0.0.1")))
+    return {"no_proxy": exempt, "NO_PROXY": exempt}
 
 
 def cleanup_control() -> None:

@@ -1,4 +1,4 @@
-"""Inject a fault: plan, rehearse, record, write, realise.
+"""Inject a fault: plan, complete as the server would, rehearse, record, write, realise.
 
 Every refusal comes before the first write, and is one sentence (`plan`). From the first write on
 something stands that must be restored, and the ledger knows of it.
@@ -7,6 +7,7 @@ something stands that must be restored, and the ledger knows of it.
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from acns_chaos.cluster.inventory import take_inventory
 from acns_chaos.cluster.policies import content
 from acns_chaos.errors import (
     AcnsChaosError,
@@ -18,8 +19,9 @@ from acns_chaos.errors import (
 )
 from acns_chaos.faults.announce import announce_fault, marked
 from acns_chaos.faults.change import Change
+from acns_chaos.faults.completion import completed
 from acns_chaos.faults.ledger import CREATE, DELETE, MODIFY, Debt, now
-from acns_chaos.faults.plan import Limits, plan
+from acns_chaos.faults.plan import Limits, judged, plan
 from acns_chaos.faults.recovery import uid_of
 from acns_chaos.faults.restore import restore_all
 from acns_chaos.faults.runcontext import RunContext
@@ -52,6 +54,9 @@ def inject(run: RunContext, change: Change, limits: Limits, timeout: float) -> l
     planned, prediction = plan(run, change, limits)
     if run.before_change:
         run.before_change([(one.ref, one.change) for one in planned])
+    stored = completed(run.policies, planned)
+    if stored != planned:
+        planned, prediction = stored, judged(change, stored, take_inventory(run.api), limits)
     number = len({debt.fault_id for debt in run.ledger.all()}) + 1
     debts = [
         Debt(

@@ -5,7 +5,6 @@ namespace has opted in, and a watchdog is ready that restores when this process 
 that died left behind is restored first. No fault is planned or written here.
 """
 
-import contextlib
 import getpass
 import logging
 import os
@@ -30,7 +29,6 @@ from acns_chaos.cluster.stop import CENTRAL, stopped
 from acns_chaos.cluster.target import Choice, Target
 from acns_chaos.errors import (
     AcnsChaosError,
-    Conflict,
     FaultRefused,
     Forbidden,
     NotFound,
@@ -121,20 +119,13 @@ class Interlock:
             restore_left(self._run.api, replace(self._keeper, home=place), left)
 
     def _acquired(self, lease: Leases) -> Held:
-        """Take a Lease of the central namespace; only a lab is given that namespace."""
-        for _ in range(2):
-            try:
-                return lease.acquire(self._keeper.holder, LEASE_SECONDS)
-            except (NotFound, Forbidden) as error:
-                if self._run.target.kind != "lab" or not isinstance(error, NotFound):
-                    raise TargetRefused(
-                        f"Lease {lease.name} in namespace {CENTRAL} cannot be taken ({error}): "
-                        "apply deploy/rbac."
-                    ) from error
-            with contextlib.suppress(Conflict):
-                body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CENTRAL}}
-                self._run.api.post("/api/v1/namespaces", body)
-        raise TargetRefused(f"Namespace {CENTRAL} does not come into being in the lab.")
+        try:
+            return lease.acquire(self._keeper.holder, LEASE_SECONDS)
+        except (NotFound, Forbidden) as error:
+            raise TargetRefused(
+                f"Lease {lease.name} in namespace {CENTRAL} cannot be taken ({error}): "
+                "apply deploy/rbac."
+            ) from error
 
     def _stop_places(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((self._run.target.namespace, CENTRAL)))
@@ -193,7 +184,7 @@ class Interlock:
             return
         if event == "deadline":
             sentence = f"The deadline of fault {said['id']} passed: the watchdog restored it."
-        elif event == "stop":
+        elif event in ("stop", "lease-lost"):
             sentence = str(said["sentence"])
         else:
             what = "died" if event == "gone" else "does not answer any more"

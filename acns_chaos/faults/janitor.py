@@ -19,7 +19,9 @@ from acns_chaos.cluster.policies import Policies
 from acns_chaos.cluster.records import Record, Records
 from acns_chaos.errors import AcnsChaosError, ApiError, Drifted, NotFound, RecordGone, TargetRefused
 from acns_chaos.faults.drift import three_way
+from acns_chaos.faults.ledger import DELETE
 from acns_chaos.faults.recovery import Keeper, age, debt_of, recover, trusted
+from acns_chaos.faults.undo import MARK
 
 __all__ = ["Paid", "janitor_seen", "report_for_duty", "restore_left", "restore_records"]
 
@@ -83,7 +85,7 @@ def restore_records(
             if name in named:
                 found.append(_named(api, trusted(records, held, name, cluster), wanted, by, force))
             else:
-                found.append(_unnamed(api, records, name))
+                found.append(_unnamed(api, records, held, name, wanted))
         except Drifted as error:
             found.append(_drifted(api, trusted(records, held, name, cluster), error))
         except ApiError as error:
@@ -126,14 +128,49 @@ def _named(
     return Paid(record.name, record, "restored", f"{record.ref} {how} (run {record.run}).")
 
 
-def _unnamed(api: Api, records: Records, name: str) -> Paid:
-    """A record that was begun and never named: nothing was written, or somebody made it up."""
+def _unnamed(
+    api: Api,
+    records: Records,
+    held: Held | None,
+    name: str,
+    wanted: Callable[[Record], bool],
+) -> Paid:
+    """A record that was begun and never named: nothing was written, or somebody made it up.
+
+    Or the Lease that named it is gone, or is said to be: then it holds the only original.
+    """
     record, _ = records.read(name)
+    if _stands(api, record):
+        later = Leases(api, records.namespace).read()
+        if later is None or name not in later.records:
+            return Paid(name, record, "broken", _nameless(record))
+        state = "failed" if wanted(record) else "waiting"
+        return Paid(name, record, state, f"Record {name} is named by the Lease since just now.")
     begun = api.now() - timedelta(seconds=UNNAMED_SECONDS)
-    if not record.due(begun):
+    # Were a Lease that cannot be found there after all, it would name what is gone, for ever.
+    if held is None or not record.due(begun):
         return Paid(name, record, "waiting", f"Record {name} is not named by the Lease (yet).")
     records.remove(name)
     return Paid(name, record, "removed", f"Record {name} was never in force and was removed.")
+
+
+def _stands(api: Api, record: Record) -> bool:
+    """Whether its policy looks as that run's fault left it."""
+    try:
+        live = Policies(api).get(record.ref)
+    except NotFound:
+        return record.change == DELETE
+    marks = live["metadata"].get("annotations") or {}
+    return record.change != DELETE and marks.get(f"{MARK}run") == record.run
+
+
+def _nameless(record: Record) -> str:
+    what = "is deleted" if record.change == DELETE else f"carries the marks of run {record.run}"
+    return (
+        f"{record.ref} {what}, and no Lease names record {record.name}, so it is not believed: "
+        "somebody deleted the Lease. Compare original.json of that ConfigMap with what you expect; "
+        "its key by-hand says how to put it back."
+    )
 
 
 def restore_left(api: Api, keeper: Keeper, held: Held) -> None:

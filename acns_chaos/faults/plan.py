@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acns_chaos.cluster.gitops import owner_of
-from acns_chaos.cluster.inventory import take_inventory
+from acns_chaos.cluster.inventory import Inventory, take_inventory
 from acns_chaos.cluster.policies import PolicyRef, content
 from acns_chaos.errors import FaultRefused, NotFound, PolicyError
 from acns_chaos.faults.change import Change, Live
@@ -24,7 +24,7 @@ from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.policy.operators import Surroundings
 from acns_chaos.policy.validity import problems
 
-__all__ = ["Limits", "Planned", "plan"]
+__all__ = ["Limits", "Planned", "judged", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,27 @@ def plan(run: RunContext, change: Change, limits: Limits) -> tuple[list[Planned]
     except (NotFound, PolicyError) as error:
         raise FaultRefused(f"{error} Nothing was changed.") from error
     items = [one for one in items if not _same(one)]
-    if not items:
+    if limits.gitops == "refuse":
+        _require_ours(items)
+    prediction = judged(change, items, inventory, limits)
+    # What is created comes before what is deleted, so that a moved object leaves no gap.
+    return sorted(items, key=lambda one: one.change == DELETE), prediction
+
+
+def judged(
+    change: Change, items: Sequence[Planned], inventory: Inventory, limits: Limits
+) -> Prediction:
+    """Predict what the objects of a fault would do, and hold that against the limits.
+
+    Raises:
+        FaultRefused: it would do nothing, or too much.
+    """
+    if not items or all(_same(one) for one in items):
         named = ", ".join(str(ref) for ref in change.refs)
         raise FaultRefused(
             f"{change.name!r} leaves {named} as it is: there is no fault to inject. "
             "Nothing was changed."
         )
-    if limits.gitops == "refuse":
-        _require_ours(items)
     if not limits.ignored:
         _require_effective(items)
     prediction = predict(inventory, {one.ref: one.after for one in items})
@@ -104,8 +117,7 @@ def plan(run: RunContext, change: Change, limits: Limits) -> tuple[list[Planned]
             "the live pods: the run would prove nothing. Nothing was changed."
         )
     require_within(prediction, limits.workloads, limits.flows)
-    # What is created comes before what is deleted, so that a moved object leaves no gap.
-    return sorted(items, key=lambda one: one.change == DELETE), prediction
+    return prediction
 
 
 def _reader(run: RunContext, change: Change, seen: dict[PolicyRef, dict[str, Any] | None]) -> Live:

@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from acns_chaos.cluster.private import private_folder
 from acns_chaos.cluster.records import Record
 from acns_chaos.cluster.target import Choice
 from acns_chaos.errors import ApiError, Conflict, WatchdogGone
@@ -35,7 +36,7 @@ GOODBYE = 100.0
 BRIEF_GOODBYE = 10.0
 # It says every 0.4 s that it is there; requests to a silent API server keep it busy for longer.
 SILENCE = 15
-# Asks for a restore and waits for no answer.
+# Says something and waits for no answer.
 UNANSWERED = 0
 
 
@@ -44,7 +45,8 @@ class Watch:
 
     Args:
         heard: called, in a thread of its own, with what the watchdog says by itself: events
-            "deadline", "stop", "paid", "trouble", "gone" when it died, "silent" when it hangs.
+            "deadline", "stop", "lease-lost", "paid", "trouble", "gone" when it died, "silent" when
+            it hangs.
 
     Raises:
         WatchdogGone: no process can be started.
@@ -85,6 +87,9 @@ class Watch:
         ]
         for thread in self._threads:
             thread.start()
+        # Before it is asked anything: this process may be killed while it is.
+        with contextlib.suppress(OSError):
+            self._lines.put(_line("own", UNANSWERED, folder=str(private_folder())))
 
     @property
     def pid(self) -> int:

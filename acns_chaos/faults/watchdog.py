@@ -1,5 +1,7 @@
 """The watchdog's process: restores when the runner dies, at the deadline, or when told to.
 
+It also does when somebody says stop, and when the run's Lease is lost.
+
 `python -m acns_chaos.faults.watchdog` reads one JSON object per line from standard input and
 answers each with one; the end of standard input without a "bye" means that the runner is gone. It
 has its own session and its own, warmed-up connection, prints nothing else, and ends when nothing is
@@ -7,6 +9,7 @@ left to restore. The runner's side of the conversation is in `watch`.
 
 | from the runner | meaning |
 | --- | --- |
+| `own` | this folder holds credentials: remove it when the runner is gone |
 | `open` | connect to this cluster, read the Lease, be ready |
 | `rehearse` | would the server take these writes (dry run)? |
 | `renew` | keep this Lease, too |
@@ -28,12 +31,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Leases
 from acns_chaos.cluster.policies import Policies
+from acns_chaos.cluster.private import adopt_folder, remove_folder
 from acns_chaos.cluster.records import Record
 from acns_chaos.cluster.stop import stopped
 from acns_chaos.cluster.target import LAB_MARK, Choice, connect
@@ -42,6 +47,7 @@ from acns_chaos.errors import AcnsChaosError, ApiError, Conflict, Drifted
 from acns_chaos.faults.ledger import CREATE, now
 from acns_chaos.faults.recovery import age, recover, sweep
 from acns_chaos.faults.rehearsal import rehearse
+from acns_chaos.faults.tenure import Tenure
 
 __all__ = ["AGENT", "main"]
 
@@ -64,16 +70,15 @@ class Watchdog:
         self._saying = threading.Lock()
         self._api: Api | None = None
         self._lab = False
-        self._holder = ""
         self._run = ""
         self._stop_places: tuple[str, ...] = ()
         self._home = ""
-        self._duration = 15
-        self._renewed = 0.0
-        self._leases: list[Leases] = []
+        self._folder: Path | None = None
+        self._tenure = Tenure("", 0)
         self._held: dict[str, Record] = {}
-        self._stopped = ""
-        self._told_of_stop = False
+        # Event ("stop", "lease-lost") → sentence: what was seen that ends the run.
+        self._seen: dict[str, str] = {}
+        self._told: set[str] = set()
         # Why everything held is to be restored, and nothing more is taken; "" while it is not.
         self._ending = ""
         self._looking = threading.Event()
@@ -108,6 +113,10 @@ class Watchdog:
             }
         self.say({"re": said["seq"], **answer})
 
+    def _on_own(self, said: Mapping[str, Any]) -> None:
+        self._folder = Path(said["folder"])
+        adopt_folder(self._folder)
+
     def _on_open(self, said: Mapping[str, Any]) -> dict[str, Any]:
         api, _ = connect(Choice(**said["choice"]), said["kubeconfig"], AGENT)
         version = str(api.get("/version").get("gitVersion", ""))
@@ -115,10 +124,12 @@ class Watchdog:
         if uid != said["cluster"]:
             raise ApiError(f"the watchdog reaches another cluster (kube-system UID {uid})")
         self._lab = LAB_MARK in version
-        self._holder, self._home, self._run = said["holder"], said["home"], said["run"]
-        self._duration = int(said["duration"])
+        self._home, self._run = said["home"], said["run"]
         self._stop_places = tuple(said["stop_places"])
-        self._leases = [Leases(api, self._home)]
+        lease = Leases(api, self._home)
+        lease.renew(said["holder"])
+        self._tenure = Tenure(said["holder"], float(said["duration"]))
+        self._tenure.add(lease)
         self._api = api
         self._look()
         threading.Thread(target=self._look_around, daemon=True).start()
@@ -128,10 +139,10 @@ class Watchdog:
         rehearse(Policies(self._connected()), said["steps"])
 
     def _on_renew(self, said: Mapping[str, Any]) -> None:
-        self._leases = [*self._leases, Leases(self._connected(), said["namespace"], said["name"])]
+        self._tenure.add(Leases(self._connected(), said["namespace"], said["name"]))
 
     def _on_hold(self, said: Mapping[str, Any]) -> None:
-        if why := self._ending or self._stopped:
+        if why := self._ending or " ".join(self._seen.values()):
             raise ApiError(f"the run ends ({why.rstrip('.')}), so nothing more is changed")
         record = Record.read(said["data"], "of the runner")
         self._held[record.name] = record
@@ -160,35 +171,35 @@ class Watchdog:
     def tick(self) -> None:
         """Restore what is due, and tell the runner that somebody is here."""
         self.say({"event": "alive"})
-        if self._stopped:
-            self._restore_all()
-            if not self._told_of_stop:
-                self._told_of_stop = True
-                self.say({"event": "stop", "sentence": self._stopped})
-        elif self._ending:
+        seen = dict(self._seen)
+        if seen or self._ending:
             # What could not be restored when it was asked for is tried again.
             self._restore_all()
+        for event in seen.keys() - self._told:
+            self._told.add(event)
+            self.say({"event": event, "sentence": seen[event]})
         for record in list(self._held.values()):
             if record.due(self._connected().now()) and self._restore(record):
                 self.say({"event": "deadline", "name": record.name, "id": record.id})
 
     def _look_around(self) -> None:
         while not self._looking.wait(LOOK_EVERY):
-            try:
-                self._look()
-            except AcnsChaosError as error:
-                # Nothing is known: an API server that is silent now is asked again.
-                self.say({"event": "trouble", "sentence": str(error)})
+            for look in (self._keep_leases, self._look):
+                try:
+                    look()
+                except AcnsChaosError as error:
+                    # Nothing is known: an API server that is silent now is asked again.
+                    self.say({"event": "trouble", "sentence": str(error)})
+
+    def _keep_leases(self) -> None:
+        """Hold on to the Leases; one that is lost ends the run."""
+        if lost := self._tenure.keep(closely=bool(self._held)):
+            self._seen["lease-lost"] = lost
 
     def _look(self) -> None:
-        """Renew the Leases, and look for the stop object."""
-        moment = time.monotonic()
-        if moment - self._renewed > self._duration / 3:
-            for lease in self._leases:
-                lease.renew(self._holder)
-            self._renewed = moment
-        # Whoever said stop is believed, also when they take it back: the run ends anyway.
-        self._stopped = self._stopped or stopped(self._connected(), self._stop_places)
+        """Look for the stop object; whoever said stop is believed, also when they take it back."""
+        if "stop" not in self._seen and (why := stopped(self._connected(), self._stop_places)):
+            self._seen["stop"] = why
 
     def _restore_all(self) -> None:
         """Pay everything that is held, newest first.
@@ -204,7 +215,9 @@ class Watchdog:
         """Pay one record; True when nothing of it is left to do here."""
         submitted = now()
         try:
-            recover(self._connected(), record, "watchdog")
+            # Not waiting when the server is too busy: it is tried again with the next tick, and the
+            # runner hears meanwhile that somebody is here.
+            recover(self._connected().hurried(), record, "watchdog")
             self.say({"event": "paid", "id": record.id, "at": submitted})
         except Drifted:
             # Somebody else's rules: a person decides, and the record stands for them.
@@ -226,10 +239,12 @@ class Watchdog:
         return False
 
     def settle(self) -> None:
-        """The runner is gone: restore, ask a silent API server for a while, let go of the Lease."""
+        """The runner is gone: restore, ask a silent API server for a while, let go of all."""
         if self._api is not None:
             wait_until(self._settled, SETTLE, interval=0.2)
             self._release()
+        if self._folder is not None:
+            remove_folder(self._folder)
 
     def _settled(self) -> bool:
         self._restore_all()
@@ -238,7 +253,7 @@ class Watchdog:
     def _swept(self) -> bool:
         """Remove what the runner had begun to record when it died; True when nothing is left."""
         try:
-            sweep(self._connected(), self._home, self._run, "watchdog")
+            sweep(self._connected().hurried(), self._home, self._run, "watchdog")
         except ApiError as error:
             return self._lab and error.status == 0 and self._gone()
         except AcnsChaosError:
@@ -249,9 +264,7 @@ class Watchdog:
     def _release(self) -> None:
         self._looking.set()
         if self._api is not None and not self._held:
-            for lease in self._leases:
-                with contextlib.suppress(AcnsChaosError):
-                    lease.release(self._holder)
+            self._tenure.release()
 
 
 def main() -> int:

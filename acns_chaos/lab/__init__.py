@@ -19,6 +19,8 @@ What is not modelled is refused by name (501, or the refusal of a real server), 
   it be deleted. Who does act is in ``api.controllers``: a namespace gets its account `default`, a
   Secret for an account its token, a ClusterRole the rules it is made of, a service its Endpoints
   and EndpointSlice, a pod its CiliumEndpoint (with an empty ``status.policy``, as is the default).
+- Jobs and CronJobs run nowhere: they are stored and described, a CronJob makes no Job and a Job no
+  pod, and a status is what a client writes there.
 - client certificates, basic authentication, and tokens that are bound to a node. A request without
   a token is let in to health and version only, and is 401 elsewhere; impersonation headers without
   a user are 400, where a real server answers 500.
@@ -33,8 +35,8 @@ What is not modelled is refused by name (501, or the refusal of a real server), 
 - Hubble: CEL filters; agent and debug events; server reflection, and health but for Check; the
   agents' own servers (4244), the relay's health port (4222) and Hubble's UI.
 - deletion that waits for dependents; every query parameter that is not listed in
-  ``api.options``; every kind that is not listed in ``api.kinds.resources``. Jobs, quotas, claims
-  and the like are listed there to be read: there are none unless the world has some.
+  ``api.options``; every kind that is not listed in ``api.kinds.resources``. Quotas, claims and
+  the like are listed there to be read: there are none unless the world has some.
 - PromQL beyond docs/promql.md: 422 with its name. Nobody defines alerting or recording rules.
 
 What is missing without an error, because nothing asks for it:
@@ -56,7 +58,10 @@ What is missing without an error, because nothing asks for it:
   connection; a follower's flows come from the relay only, with its delay. A SYN that a browser or
   curl repeats seems to come from another port each time.
 - admission webhooks and quotas; rights by field or label selector; constrained impersonation.
-- validation of a NetworkPolicy beyond its structure; of a status that a client writes.
+- validation of a NetworkPolicy beyond its structure; of a status that a client writes; of the
+  template of a Job's pods beyond its structure, names, images, ports, mounts and quantities: what
+  the sources of rare volumes hold, limits below requests, probes, affinity and tolerations are
+  stored as they come. Time zones of CronJobs are not looked up.
 - managedFields know no versions of a kind but the served one, and many updaters are not merged
   into one entry; a strategic merge tells lists with keys by their names alone.
 - descriptions in OpenAPI of kinds that only the world writes (`kubectl explain pod.spec` ends

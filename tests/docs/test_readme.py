@@ -14,8 +14,8 @@ import yaml
 
 from acns_chaos import __version__
 from acns_chaos.evidence import Outcome
-from tests.journeys.conftest import start_lab
 from tests.journeys.hosts import ROOT, own
+from tests.journeys.labs import start_lab
 
 # Where the tests let `make demo` write: not over what the developer's own run left.
 OUT = Path(tempfile.gettempdir()) / f"acns-chaos-readme-{os.getpid()}"

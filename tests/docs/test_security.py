@@ -16,7 +16,8 @@ from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.conftest import Chaos, Lab, flagship, short, start  # noqa: F401 - fixtures
 from tests.journeys.hosts import ROOT, own
 from tests.journeys.rbac import Accounts, hang_up
-from tests.journeys.test_janitor import MADE, POLICY, left_behind, policies
+from tests.journeys.test_janitor import MADE, POLICY, left_behind, names, needing
+from tests.tiers import loop
 
 pytestmark = [
     pytest.mark.journey,
@@ -97,25 +98,37 @@ def test_by_hand_after_runner_and_watchdog_were_killed(
     hang_up(lab.api)
 
 
-@pytest.mark.parametrize("operator", ["ingress-from-nobody", "object-deleted", ""])
-@pytest.mark.parametrize("largest", [records.LARGEST, 1500])
+# Each change once, and each size of a record once; the pairs that are left are for `make full`.
+@pytest.mark.parametrize(
+    ("verb", "largest"),
+    loop(
+        [
+            ("update", 1500),
+            ("create", records.LARGEST),
+            ("delete", records.LARGEST),
+            ("update", records.LARGEST),
+            ("create", 1500),
+            ("delete", 1500),
+        ],
+        keep=3,
+    ),
+)
 def test_by_hand_for_each_kind_of_fault_and_a_record_of_many_parts(
     lab: Lab,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    operator: str,
+    verb: str,
     largest: int,
 ) -> None:
     """Changed, deleted or created; in one ConfigMap or spread over several."""
     monkeypatch.setattr(records, "LARGEST", largest)
     before = lab.policies()
-    lab.api.post("/api/v1/namespaces", {"metadata": {"name": "acns-chaos"}})
-    left_behind(Accounts(lab, tmp_path), 600, operator)
+    left_behind(Accounts(lab, tmp_path), 600, needing(verb))
     assert lab.policies() != before
 
     recover(lab)
 
     assert lab.policies() == before
-    assert MADE not in {one["metadata"]["name"] for one in policies(lab.api)}
+    assert MADE not in names(lab.api, POLICY)
     nothing_left(lab)
     hang_up(lab.api)

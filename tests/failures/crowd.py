@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.failures.stand import Stand
 
-__all__ = ["play"]
+__all__ = ["interruptible", "play"]
 
 Player = Callable[[Stand, Iterable[Any]], Iterable[Any]]
 
@@ -49,17 +49,28 @@ def play(
         process.start()
     over = 0
     broken: list[str] = []
-    while over < workers:
-        what, found = _next(results, processes)
-        if what == "result":
-            yield found
-        else:
-            over += 1
-            broken += [found] if found else []
-    for process in processes:
-        process.join()
+    try:
+        while over < workers:
+            what, found = _next(results, processes)
+            if what == "result":
+                yield found
+            else:
+                over += 1
+                broken += [found] if found else []
+    finally:
+        # Also when somebody interrupts it: their labs and runs end with them.
+        for process in processes:
+            process.join()
     if broken:
         raise RuntimeError("\n".join(broken))
+
+
+def interruptible(results: Iterator[Any]) -> Iterator[Any]:
+    """End in order when somebody has seen enough, so that what is known is told."""
+    try:
+        yield from results
+    except KeyboardInterrupt:
+        print("interrupted: --resume goes on from here", flush=True)
 
 
 def _next(results: Any, processes: Sequence[Any]) -> tuple[str, Any]:
@@ -100,6 +111,8 @@ def _work(
             for line in waiting:
                 for done in player(stand, _cases(line)):
                     results.put(("result", done))
+    except KeyboardInterrupt:
+        broken = "interrupted"
     except Exception:  # noqa: BLE001 - told to whoever waits for the results
         broken = traceback.format_exc()
     results.put(("over", broken))

@@ -5,7 +5,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KINDS", "experiment", "flagship", "short_flagship"]
+__all__ = ["EDITABLE", "KINDS", "experiment", "flagship", "short_flagship"]
 
 ROOT = Path(__file__).parents[2]
 # Seconds a fault may stand; of the flagship, which looks at it for a while, more.
@@ -59,6 +59,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "invalid": {"policy": POLICY, "operator": "all-sections-emptied", "ignored": True},
 }
 """Arguments of `inject_fault`; a `policy_file` is given as what stands in it."""
+
+EDITABLE = {
+    "modify": f"pets/{POLICY}",
+    "create": "pets/no-customers",
+    "two-documents": f"pets/{POLICY}",
+    "clusterwide": "no-customers-anywhere",
+    "invalid": f"pets/{POLICY}",
+}
+"""The faulty policy that a person may edit meanwhile; where one is deleted there is none."""
 
 
 def experiment(kind: str, folder: Path) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.failures.crowd import play
+from tests.failures.crowd import interruptible, play
 from tests.failures.experiments import DEADLINE, FLAGSHIP_DEADLINE, KINDS, experiment, flagship
 from tests.failures.killing import AFTER, BEFORE, JANITOR, LATE, WATCHED, Killed, kill_at
+from tests.failures.notes import Notes, chosen
 from tests.failures.points import Point, points_of
 from tests.failures.stand import Stand
 
@@ -101,9 +102,7 @@ def run_cases(stand: Stand, cases: Iterable[Case]) -> Iterable[Killed]:
             if done.problem != "the request did not come again":
                 break
         yield done
-        stand.tidy()
-        if not stand.is_original():
-            stand.restart_lab()
+        stand.renew()
 
 
 # ---------------------------------------------------------------------- telling
@@ -137,43 +136,59 @@ def table(done: list[Killed]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Play the matrix; exit code 1 when anything did not come back."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sample", type=int, default=0, help="only this many kills")
-    parser.add_argument("--seed", type=int, default=0, help="which ones")
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--kinds", default=",".join([*KINDS, FLAGSHIP]))
-    parser.add_argument("--only", default="", help="only kills whose description holds this")
-    given = parser.parse_args(arguments)
+    given = _options().parse_args(arguments)
     began = time.monotonic()
+    notes = Notes(__spec__.name, Path(given.results) if given.results else None, given.resume)
+    done: list[Killed] = []
     with tempfile.TemporaryDirectory(prefix="acns-chaos-kills-") as folder:
         cases: list[Case] = []
         with Stand(Path(folder) / "stand") as stand:
             for kind in given.kinds.split(","):
                 points = requests_of(stand, kind)
-                cases += [one for one in cases_of(kind, points) if given.only in str(one)]
+                cases += cases_of(kind, points)
                 writes = sum(one.writes for one in points)
                 print(f"{kind}: {len(points)} requests, {writes} of them writes", flush=True)
+        cases = chosen(cases, given.only)
         random.Random(given.seed).shuffle(cases)
-        cases = cases[: given.sample or None]
+        cases = [one for one in cases[: given.sample or None] if str(one) not in notes.passed]
+        notes.begin(len(cases))
         print(f"{len(cases)} kills on {given.workers} labs", flush=True)
-        done: list[Killed] = []
         # Those that only the janitor restores come last, so that it is not at work before.
         heaps = [[one for one in cases if one.left == left] for left in (WATCHED, JANITOR)]
-        for one in play(run_cases, heaps, given.workers, folder):
+        for one in interruptible(play(run_cases, heaps, given.workers, folder)):
             done.append(one)
-            if one.problem:
-                seen = "".join(f"\n    {line}" for line in one.seen)
-                print(f"FAILED {one}: {one.problem}{seen}", flush=True)
-            if len(done) % 50 == 0:
-                print(f"{len(done)} kills, {time.monotonic() - began:.0f} s", flush=True)
-    failed = [one for one in done if one.problem]
+            notes.add(
+                str(one),
+                one.problem,
+                one.kind,
+                by=one.by,
+                seconds=round(one.seconds, 2),
+                detail="\n    ".join(one.seen),
+            )
     done.sort(key=lambda one: [*KINDS, FLAGSHIP].index(one.kind))
     print(table(done))
-    for one in failed:
-        print(f"FAILED {one}: {one.problem}")
+    notes.tell()
     minutes = (time.monotonic() - began) / 60
-    print(f"{len(done)} kills in {minutes:.1f} minutes, {len(failed)} failures, seed {given.seed}")
-    return 1 if failed or not done else 0
+    before = f" ({len(notes.passed)} passed before)" if notes.passed else ""
+    print(
+        f"{len(done)} kills{before} in {minutes:.1f} minutes, {len(notes.failed)} failures, "
+        f"seed {given.seed}"
+    )
+    return 1 if notes.failed or len(done) < len(cases) or not (done or notes.passed) else 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, default=0, help="only this many kills")
+    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--kinds", default=",".join([*KINDS, FLAGSHIP]))
+    parser.add_argument("--only", default="", help="the kill, or all, whose description holds this")
+    parser.add_argument(
+        "--results", default="out/kill-matrix.jsonl", help="a file for results as they come"
+    )
+    parser.add_argument("--resume", action="store_true", help="leave out what passed in that file")
+    return parser
 
 
 if __name__ == "__main__":

@@ -104,6 +104,8 @@ def kill_at(
         _unwatched(stand, done, began, deadline)
     run.over.wait(20)
     done.by = _by(stand.requests())
+    if not done.problem and left == WATCHED and dogs and run.left_behind():
+        done.problem = f"its watchdog left files in the temporary folder: {run.left_behind()}"
     if done.problem:
         done.seen = [
             f"{one['user_agent']} {one['verb']}{' (dry)' * one['dry_run']} {one['path']}"

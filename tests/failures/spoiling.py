@@ -1,19 +1,26 @@
-"""Answer one request of a run badly, and judge how the run ended and what it left."""
+"""Answer one request of a run badly, and judge how the run ended and what it left.
+
+How a request is answered badly is also what `spoiled_restores` needs; how a run is judged is not.
+"""
 
 import time
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from acns_chaos.cluster.waiting import wait_until
 from tests.failures.control import eventually
-from tests.failures.experiments import POLICY, experiment, short_flagship
+from tests.failures.experiments import EDITABLE, experiment, short_flagship
 from tests.failures.points import Point
 from tests.failures.stand import Run, Stand
 
 __all__ = [
+    "BUGS",
+    "EDITED",
+    "ENDLESS",
     "ENVIRON",
+    "FOREVER",
     "HELD_KIND",
     "LASTING",
     "MISSED",
@@ -22,14 +29,23 @@ __all__ = [
     "PERSON_AFTER",
     "Case",
     "Played",
+    "Spoiled",
+    "arrived",
     "document",
+    "edit_stands",
+    "heard",
+    "ordered",
     "play_case",
+    "trouble_comes",
+    "troubles_of",
+    "without_the_edit",
 ]
 
 HELD_KIND = "held"
-ONCE, LASTING = "once", "for a while"
+ONCE, LASTING, FOREVER = "once", "for a while", "for ever"
 # Somebody edits the policy while the request is on its way, or was done and not answered.
 PERSON, PERSON_AFTER = "while a person edits", "before a person edits"
+STATUSES = ("401", "403", "404", "409", "429", "500", "503")
 # How long trouble lasts, from its first strike.
 WHILE = 2.5
 # A server that hangs is waited for this long, instead of ten seconds.
@@ -48,6 +64,26 @@ BUGS = (
     "ValueError",
     "Unbound",
 )
+
+
+class Spoiled(Protocol):
+    """A case of either matrix part: a request, its trouble, and for how long."""
+
+    @property
+    def kind(self) -> str:
+        """Of the fault."""
+
+    @property
+    def point(self) -> Point:
+        """The request."""
+
+    @property
+    def trouble(self) -> str:
+        """A kind of misbehaviour of the lab."""
+
+    @property
+    def how(self) -> str:
+        """ONCE, LASTING, FOREVER, PERSON or PERSON_AFTER."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +112,13 @@ class Played:
 
     Attributes:
         case: the case.
-        outcome: the journal's, "" when there is none.
+        outcome: the journal's, "" when there is none; of a command its exit code.
         by: who restored in the end: "run", "others" (watchdog) or "restore --all".
         seconds: how long the run took.
         problem: what is wrong, "" when nothing is.
     """
 
-    case: Case
+    case: Spoiled
     outcome: str = ""
     sentence: str = ""
     by: str = ""
@@ -105,9 +141,9 @@ def play_case(stand: Stand, case: Case) -> Played:
     stand.tidy()
     stand.listen()
     began = time.monotonic()
-    order, first = _ordered(stand, case)
+    order, first = ordered(stand, case)
     run = stand.run(document(case.kind, stand.folder()))
-    struck = _trouble(stand, run, case, order, first)
+    struck = trouble_comes(stand, run, case, order, first)
     person = struck and case.how in (PERSON, PERSON_AFTER)
     ended = run.over.wait(ENDLESS)
     done.seconds = time.monotonic() - began
@@ -121,18 +157,25 @@ def play_case(stand: Stand, case: Case) -> Played:
     else:
         _judge(stand, done, run, at_end, person)
     if not done.problem:
-        _afterwards(stand, done, person)
+        _afterwards(stand, done, person, order)
+    if not done.problem and eventually(lambda: not run.left_behind(), 5.0) is None:
+        done.problem = f"it left files in the temporary folder: {run.left_behind()}"
     stand.clear()
     if done.problem:
-        heard = "\n    ".join(
-            f"{one['user_agent']} {one['verb']}{' (dry)' * one['dry_run']} {one['path']}"
-            for one in stand.requests()
-        )
-        done.detail = f"{heard}\n    {run.output[-3000:]}"
+        done.detail = heard(stand, run)
     return done
 
 
-def _ordered(stand: Stand, case: Case) -> tuple[str, str]:
+def heard(stand: Stand, run: Run) -> str:
+    """What was asked and said, for whoever looks at a failure."""
+    requests = "\n    ".join(
+        f"{one['user_agent']} {one['verb']}{' (dry)' * one['dry_run']} {one['path']}"
+        for one in stand.requests()
+    )
+    return f"{requests}\n    {run.output[-3000:]}"
+
+
+def ordered(stand: Stand, case: Spoiled) -> tuple[str, str]:
     """Order the trouble; before a read that comes after a write, hold that write first."""
     if case.point.after is not None:
         options = {"seconds": 60}
@@ -140,14 +183,14 @@ def _ordered(stand: Stand, case: Case) -> tuple[str, str]:
     return _order(stand, case), ""
 
 
-def _order(stand: Stand, case: Case) -> str:
-    count = None if case.how == LASTING else 1
+def _order(stand: Stand, case: Spoiled) -> str:
+    count = None if case.how in (LASTING, FOREVER) else 1
     seconds = {"late-write": 2.0, "slow": 60}.get(case.trouble)
     options = {"seconds": seconds} if seconds else {}
     return stand.order(case.trouble, case.point.selection(), count=count, options=options)
 
 
-def _trouble(stand: Stand, run: Run, case: Case, order: str, first: str) -> bool:
+def trouble_comes(stand: Stand, run: Run, case: Spoiled, order: str, first: str) -> bool:
     """Let the trouble come and go; returns whether it came."""
 
     def struck(number: str) -> bool:
@@ -166,12 +209,25 @@ def _trouble(stand: Stand, run: Run, case: Case, order: str, first: str) -> bool
     if case.how == LASTING:
         run.over.wait(WHILE)
         stand.clear(order)
+    elif case.how == FOREVER:
+        run.over.wait(ENDLESS)
+        stand.clear(order)
     elif case.how in (PERSON, PERSON_AFTER):
-        options = {"policy": f"pets/{POLICY}", "after": 0, "start": "now"}
+        options = {"policy": EDITABLE[case.kind], "after": 0, "start": "now"}
         person = stand.order("person", {}, options=options, count=1)
         assert eventually(lambda: stand.about(person)["struck"], 5.0) is not None
         stand.clear(order)
     return True
+
+
+def troubles_of(point: Point) -> list[str]:
+    """What may be answered to a request, once."""
+    writing = point.verb in ("create", "update", "patch", "delete")
+    found = [one for one in STATUSES if one != "409" or writing]
+    found += ["reset", "hang", "unanswered-write" if point.writes else "reset-mid-body"]
+    if point.writes and point.resource.endswith("policies"):
+        found.append("late-write")
+    return found
 
 
 # ---------------------------------------------------------------------- judging
@@ -189,7 +245,7 @@ def _judge(stand: Stand, done: Played, run: Run, at_end: dict[str, Any], person:
     faults = section["faults"]
     claims = [one for one in faults if (one.get("restored") or {}).get("verified")]
     if person:
-        at_end = _without_the_edit(at_end)
+        at_end = without_the_edit(at_end)
     wrong = [one for one in faults if _differs(one, at_end, stand.original)]
     if (run.code == 0) is not (done.outcome == "HELD"):
         done.problem = f"exit code {run.code} with outcome {done.outcome}"
@@ -207,11 +263,19 @@ def _judge(stand: Stand, done: Played, run: Run, at_end: dict[str, Any], person:
         done.by = "run"
 
 
-def _without_the_edit(policies: dict[str, Any]) -> dict[str, Any]:
+def without_the_edit(policies: dict[str, Any]) -> dict[str, Any]:
     """The policies as they were but for what the person wrote."""
     found = deepcopy(policies)
-    found.get(f"CiliumNetworkPolicy pets/{POLICY}", {}).get("spec", {}).pop("description", None)
+    for policy in found.values():
+        spec = policy.get("spec") or {}
+        if spec.get("description") == EDITED:
+            del spec["description"]
     return found
+
+
+def edit_stands(policies: dict[str, Any]) -> bool:
+    """Whether what the person wrote still stands."""
+    return any((one.get("spec") or {}).get("description") == EDITED for one in policies.values())
 
 
 def _differs(fault: dict[str, Any], now: dict[str, Any], original: dict[str, Any]) -> bool:
@@ -220,25 +284,28 @@ def _differs(fault: dict[str, Any], now: dict[str, Any], original: dict[str, Any
     return now.get(name) != original.get(name)
 
 
-def _afterwards(stand: Stand, done: Played, edited: bool) -> None:
+def arrived(stand: Stand, order: str) -> None:
+    """Wait until a late write has arrived, two seconds after it was sent."""
+    wait_until(lambda: "unheard" in str(stand.about(order)["notes"]), 5.0, 0.1)
+
+
+def _afterwards(stand: Stand, done: Played, edited: bool, order: str) -> None:
     """The trouble is over: the policy comes back by itself or by one command."""
     if edited:
         stand.restore("--all", "--namespace", "pets")
-        live = stand.policies().get(f"CiliumNetworkPolicy pets/{POLICY}") or {}
-        if (live.get("spec") or {}).get("description") != EDITED:
+        if not edit_stands(stand.policies()):
             done.problem = "a person's edit was overwritten"
         elif done.outcome == "HELD":
             done.problem = "HELD, while a person edited the policy"
         done.by = "nobody: a person edited it"
         return
     if done.case.trouble == "late-write":
-        # It arrives two seconds after it was sent.
-        wait_until(lambda: False, max(0.0, 2.5 - done.seconds), 0.5)
+        arrived(stand, order)
     if eventually(stand.is_original, 3.0) is None or stand.named():
         told = stand.restore("--all", "--namespace", "pets")
         done.by = "restore --all"
-        if told.returncode != 0:
-            done.problem = f"restore --all answers {told.returncode}: {told.stdout}{told.stderr}"
+        if told.code != 0:
+            done.problem = f"restore --all answers {told.code}: {told.output}"
     if not stand.is_original():
         done.problem = done.problem or "the policies are not as before"
     elif stand.named():

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import queue
-import re
 import signal
 import subprocess
 import sys
@@ -17,25 +16,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from acns_chaos.cluster.kube import Api, kubeconfig_api
-from acns_chaos.cluster.policies import Policies, content
-from acns_chaos.errors import ApiError, NotFound
+from acns_chaos.cluster.kubeconfig import kubeconfig_api
+from acns_chaos.errors import ApiError
 from tests.failures.control import AGENT, Control
 from tests.failures.processes import children_of, command_of, send
+from tests.failures.sight import Sight
 
 __all__ = ["Run", "Stand"]
 
-RECORDS = "/api/v1/namespaces/pets/configmaps"
-RECORD = re.compile(r"acns-chaos-\d{8}t\d{6}-")
+# Each run has a temporary folder of its own, so that what is left there has an owner.
+TEMPORARY = "tmp"
 
 
 @dataclass
 class Run:
-    """A run of `chaos` that was started.
+    """A run of `chaos`, or of a command of ours, that was started.
 
     Attributes:
         pid: of its process.
-        folder: where it writes its journal.
+        folder: where it writes what it prints and its journal.
+        code: its exit code once it is over, minus the signal's number when one ended it.
+        over: set when it is over.
     """
 
     pid: int
@@ -60,8 +61,12 @@ class Run:
         """Its watchdogs: children that run the watchdog's module."""
         return [pid for pid in children_of(self.pid) if "faults.watchdog" in command_of(pid)]
 
+    def left_behind(self) -> list[str]:
+        """What lies in the temporary folder that it and its watchdog had for themselves."""
+        return sorted(one.name for one in (self.folder / TEMPORARY).iterdir())
 
-class Stand:
+
+class Stand(Sight):
     """One lab and everybody around it; a context manager.
 
     Args:
@@ -70,7 +75,7 @@ class Stand:
     """
 
     def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TEMPORARY).mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._environ = environ or {}
         self._numbers = iter(range(1, 1_000_000))
@@ -116,15 +121,19 @@ class Stand:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "ACNS_CHAOS_LAB_HOME": str(home)},
+            env={
+                **os.environ,
+                "ACNS_CHAOS_LAB_HOME": str(home),
+                "TMPDIR": str(self._folder / TEMPORARY),
+            },
         )
         assert self._lab.stdout
         self.ready: dict[str, Any] = json.loads(self._lab.stdout.readline())
         self.home = home
-        self.api: Api = kubeconfig_api("", self.ready["kubeconfig"], AGENT)[0]
+        self.api = kubeconfig_api("", self.ready["kubeconfig"], AGENT)[0]
         self._control = Control(json.loads((home / "lab.json").read_text("utf-8")))
         self._ensure_central()
-        self.original = self.policies()
+        self.look_first(self.api)
 
     def stop_lab(self) -> None:
         """End the lab."""
@@ -136,6 +145,16 @@ class Stand:
         self._lab.wait(20)
         self._lab.stdout.close()
         self._lab = None
+
+    def renew(self) -> None:
+        """Make the lab as it was at its start: put its policies right, or start another."""
+        self.tidy()
+        if self.is_original():
+            return
+        with contextlib.suppress(ApiError):
+            self.put_right()
+        if not self.is_original():
+            self.restart_lab()
 
     def restart_lab(self) -> None:
         """End the lab and start another, with whoever looks after it."""
@@ -184,20 +203,51 @@ class Stand:
         """The environment of whoever works on this lab."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ACNS_CHAOS_", "KUBE"))}
         kept.pop("CI", None)
-        named = {"ACNS_CHAOS_CLUSTER": "lab", "ACNS_CHAOS_LAB_HOME": str(self.home)}
+        named = {
+            "ACNS_CHAOS_CLUSTER": "lab",
+            "ACNS_CHAOS_LAB_HOME": str(self.home),
+            "TMPDIR": str(self._folder / TEMPORARY),
+        }
         return {**kept, **named, **self._environ}
 
     def run(self, experiment: dict[str, Any]) -> Run:
         """Start `chaos run`."""
-        folder = self._folder / f"run-{next(self._numbers)}"
-        folder.mkdir()
+        folder = self._next_folder()
         (folder / "experiment.json").write_text(json.dumps(experiment))
+        arguments = [
+            *("--no-version-check", "--no-log-file", "run"),
+            *("--journal-path", "journal.json", "experiment.json"),
+        ]
+        return self._start(folder, "chaos", arguments)
+
+    def command(self, *arguments: str) -> Run:
+        """Start `acns-chaos`."""
+        return self._start(self._next_folder(), "acns-chaos", list(arguments))
+
+    def restore(self, *arguments: str) -> Run:
+        """Run `acns-chaos restore` to its end, as patient as it is with people."""
+        patient = {"ACNS_CHAOS_API_TIMEOUT": "10"}
+        run = self._start(self._next_folder(), "acns-chaos", ["restore", *arguments], patient)
+        assert run.over.wait(120), f"restore does not end: {run.output}"
+        return run
+
+    def _next_folder(self) -> Path:
+        folder = self._folder / f"run-{next(self._numbers)}"
+        (folder / TEMPORARY).mkdir(parents=True)
+        return folder
+
+    def _start(
+        self,
+        folder: Path,
+        program: str,
+        arguments: list[str],
+        environ: dict[str, str] | None = None,
+    ) -> Run:
+        own = {"TMPDIR": str(folder / TEMPORARY), **(environ or {})}
         order = {
-            "arguments": [
-                *("--no-version-check", "--no-log-file", "run"),
-                *("--journal-path", "journal.json", "experiment.json"),
-            ],
-            "environ": self.environ(),
+            "program": program,
+            "arguments": arguments,
+            "environ": {**self.environ(), **own},
             "cwd": str(folder),
             "output": str(folder / "output.txt"),
         }
@@ -261,68 +311,7 @@ class Stand:
                 self._janitor.wait()
             self._janitor = None
 
-    def restore(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run `acns-chaos restore` to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "acns_chaos.cli", "restore", *arguments],
-            capture_output=True,
-            text=True,
-            env=self.environ(),
-            timeout=120,
-            check=False,
-        )
-
-    # ------------------------------------------------------------------ looking
-
-    def policies(self) -> dict[str, Any]:
-        """Content of every policy."""
-        return {
-            f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}": (
-                content(one)
-            )
-            for one in Policies(self.api).all()
-        }
-
-    def is_original(self) -> bool:
-        """Whether every policy is as the world has it."""
-        return self.policies() == self.original
-
-    def records(self) -> list[str]:
-        """ConfigMaps of ours that lie in the namespace, parts included."""
-        names = [one["metadata"]["name"] for one in self.api.get(RECORDS).get("items", [])]
-        return [name for name in names if RECORD.match(name)]
-
-    def _leases(self) -> list[dict[str, Any]]:
-        """Our Leases, wherever they lie; a janitor's, which only says that it is there, apart."""
-        found = self.api.get("/apis/coordination.k8s.io/v1/leases").get("items", [])
-        ours = [one for one in found if one["metadata"]["name"].startswith("acns-chaos")]
-        return [one for one in ours if "janitor" not in one["metadata"]["name"]]
-
-    def named(self) -> list[str]:
-        """Records that a Lease names."""
-        found: list[str] = []
-        for lease in self._leases():
-            annotations = lease["metadata"].get("annotations") or {}
-            found += json.loads(annotations.get("acns-chaos/records") or "{}")
-        return found
-
-    def holders(self) -> list[str]:
-        """Who holds a Lease."""
-        held = [one["spec"].get("holderIdentity") or "" for one in self._leases()]
-        return [one for one in held if one]
-
     def tidy(self) -> None:
-        """Take away what a dead run may rightly leave: a Lease that lapses, an unnamed record."""
+        """End all misbehaviour, and take away what a dead run may rightly leave."""
         self.clear()
-        for lease in self._leases():
-            metadata = lease["metadata"]
-            where = f"/apis/coordination.k8s.io/v1/namespaces/{metadata['namespace']}/leases"
-            with contextlib.suppress(NotFound):
-                self.api.delete(f"{where}/{metadata['name']}")
-        for name in self.records():
-            path = f"{RECORDS}/{name}"
-            with contextlib.suppress(NotFound):
-                there = self.api.get(path)
-                there["metadata"]["finalizers"] = []
-                self.api.put(path, there)
-                self.api.delete(path)
+        self.sweep()

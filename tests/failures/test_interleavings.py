@@ -1,17 +1,20 @@
 """Whoever dies, and whoever else is at work at the same time: one winner, and nothing is lost."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.cluster.leases import Leases
 from acns_chaos.errors import LeaseHeld
 from acns_chaos.faults import undo
 from acns_chaos.faults.change import by_operator
+from acns_chaos.faults.janitor import Paid, restore_records
 from tests.failures.cluster import POLICY, Actor, Cluster, Play, everybody_at_once
 from tests.failures.runner import REF, janitor_round, keeper, run_once
+from tests.tiers import examples
 
 CHANGES = ["ingress-from-nobody", "object-deleted", "namespace-forgotten"]
 
@@ -66,7 +69,7 @@ def test_wherever_the_runner_dies_the_janitor_puts_everything_back(
         assert elsewhere(cluster) == [], where
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60, derandomize=True)
 @given(seed=st.integers(0, 2**32), runners=st.integers(2, 10))
 def test_of_many_runners_one_at_a_time_breaks_the_policy(seed: int, runners: int) -> None:
     """The Lease lets one in; the others are told, and change nothing."""
@@ -90,7 +93,7 @@ def test_of_many_runners_one_at_a_time_breaks_the_policy(seed: int, runners: int
     assert cluster.left() == []
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60, derandomize=True)
 @given(
     seed=st.integers(0, 2**32),
     restorers=st.integers(2, 20),
@@ -119,7 +122,7 @@ def test_many_restores_at_once_restore_once(
     assert elsewhere(cluster) == []
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@examples(80, derandomize=True)
 @given(
     seed=st.integers(0, 2**32),
     operator=st.sampled_from(CHANGES),
@@ -164,7 +167,44 @@ def test_a_lease_that_lapsed_is_taken_over_and_what_it_left_is_restored_first() 
     assert cluster.left() == []
 
 
-def _die_with_fault(api: object, cluster: Cluster) -> None:
+@pytest.mark.parametrize("operator", CHANGES)
+def test_a_record_whose_lease_is_gone_is_kept_while_its_fault_stands(operator: str) -> None:
+    """It holds the only original: nothing is believed, and nothing is thrown away."""
+    cluster = Cluster()
+    play = Play(cluster)
+    play.add(Actor("dead"), lambda api: _die_with_fault(api, cluster, operator))
+    play.run()
+    (lease,) = [one for one in cluster.left() if "/leases/" in one]
+    named = cluster.objects.pop(lease)
+    records = cluster.left()
+    cluster.moment += timedelta(hours=1)
+    told = _alone(cluster)
+    assert "broken" in {one.state for one in told}
+    assert cluster.left() == records
+    assert not cluster.is_original()
+    # It was not gone, it was only said to be: then all is as it was before.
+    cluster.objects[lease] = named
+    _alone(cluster)
+    assert cluster.is_original()
+    assert cluster.left() == []
+    assert elsewhere(cluster) == []
+
+
+def _alone(cluster: Cluster) -> list[Paid]:
+    """One round of a janitor with nobody else about."""
+    play = Play(cluster)
+    told: list[Paid] = []
+
+    def work(api: Any) -> None:
+        told.extend(restore_records(api, "pets", lambda _: True, "janitor"))
+
+    actor = play.add(Actor("janitor"), work)
+    play.run()
+    assert actor.error is None
+    return told
+
+
+def _die_with_fault(api: object, cluster: Cluster, operator: str = "ingress-from-nobody") -> None:
     from tests.failures.cluster import Killed
 
     def dies(actor: str, method: str, path: str) -> None:

@@ -7,22 +7,33 @@ from pathlib import Path
 import pytest
 
 from tests.failures import kill_matrix
-from tests.failures.experiments import KINDS
-from tests.failures.killing import AFTER, BEFORE, JANITOR, LATE, WATCHED
+from tests.failures.experiments import KINDS, experiment
+from tests.failures.killing import AFTER, BEFORE, JANITOR, LATE, WATCHED, caught
 from tests.failures.points import Point, points_of
 from tests.failures.stand import Stand
+from tests.tiers import loop
 
 pytestmark = pytest.mark.slow
 
 SEED = os.environ.get("ACNS_CHAOS_SEED", "5")
 
 
-def test_a_sample_of_the_kill_matrix(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "sample"), loop([("modify,create", 8), (",".join([*KINDS, "flagship"]), 120)])
+)
+def test_a_sample_of_the_kill_matrix(
+    kinds: str, sample: int, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """Killed at some requests of some kinds of fault, everything comes back."""
-    code = kill_matrix.main(["--sample", "16", "--seed", SEED, "--kinds", "modify,create,moved"])
+    code = kill_matrix.main(
+        [
+            *("--sample", str(sample), "--seed", SEED, "--kinds", kinds),
+            *("--results", str(tmp_path / "results.jsonl")),
+        ]
+    )
     told = capfd.readouterr().out
     assert code == 0, told
-    assert "16 kills" in told
+    assert f"{sample} kills" in told
 
 
 def test_the_matrix_meets_every_request(tmp_path: Path) -> None:
@@ -47,6 +58,22 @@ def test_the_matrix_meets_every_request(tmp_path: Path) -> None:
         for left in (WATCHED, JANITOR):
             assert moments[when, left] == len(points)
     assert moments[LATE, WATCHED] == moments[LATE, JANITOR] == 2
+
+
+def test_what_is_left_in_the_temporary_folder_is_seen(tmp_path: Path) -> None:
+    """A run has one of its own: it is empty at the end, and not when all were killed."""
+    with Stand(tmp_path) as stand:
+        point = next(one for one in kill_matrix.requests_of(stand, "modify") if one.after)
+        stand.tidy()
+        run = stand.run(experiment("modify", stand.folder()))
+        assert caught(stand, run, point, AFTER), run.output
+        stand.kill(run, watchdogs=True)
+        assert run.over.wait(20)
+        assert run.left_behind()
+        stand.renew()
+        undisturbed = stand.run(experiment("modify", stand.folder()))
+        assert undisturbed.over.wait(60)
+        assert undisturbed.left_behind() == []
 
 
 def test_there_is_an_experiment_for_each_kind_of_fault() -> None:

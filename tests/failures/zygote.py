@@ -1,16 +1,23 @@
-"""Starts `chaos` in a twentieth of a second: a process that has imported it all, and forks.
+"""Starts programs in a twentieth of a second: a process that has imported it all, and forks.
 
-The child does what the script `chaos` does, in a session of its own, and ends as any process does.
-One JSON object per line: `{"arguments", "environ", "cwd", "output"}` in, `{"pid", "cwd"}` and
-later `{"ended", "code"}` out. Its children die with nobody: whoever starts one ends it.
+The child does what the script `chaos` or `acns-chaos` does, in a session of its own. It ends as any
+process does, except that its memory is not tidied up first: that would take longer than most of
+what it does. One JSON object per line: `{"program", "arguments", "environ", "cwd", "output"}`
+in, `{"pid", "cwd"}` and later `{"ended", "code"}` out. Its children die with nobody: whoever starts
+one ends it.
 """
 
+import atexit
+import gc
 import importlib
 import json
 import os
 import signal
 import sys
-from typing import Any
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 _IMPORTED = (
     "chaoslib.experiment",
@@ -25,6 +32,8 @@ _IMPORTED = (
     "acns_chaos.tolerances",
     "acns_chaos.controls.guard",
     "acns_chaos.controls.lab",
+    "acns_chaos.cli.restore",
+    "acns_chaos.faults.janitor",
     "acns_chaos.faults.inject",
     "acns_chaos.faults.restore",
 )
@@ -34,8 +43,13 @@ def main() -> int:
     """Fork on request until standard input ends."""
     from chaostoolkit.__main__ import cli  # type: ignore[import-untyped]
 
+    from acns_chaos.cli import main as ours
+
     for name in _IMPORTED:
         importlib.import_module(name)
+    # What a fork writes to is copied, and a collection writes to everything.
+    gc.collect()
+    gc.freeze()
     ended, tell = os.pipe()
     signal.set_wakeup_fd(_unblocked(tell))
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -53,7 +67,7 @@ def main() -> int:
                 os.close(ended)
                 os.close(tell)
                 _become(order)
-                return int(cli() or 0)
+                _play(cli if order["program"] == "chaos" else ours)
             _say({"pid": pid, "cwd": order["cwd"]})
 
 
@@ -94,7 +108,29 @@ def _become(order: dict[str, Any]) -> None:
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["environ"])
-    sys.argv = ["chaos", *order["arguments"]]
+    # Whatever was imported may have asked for it already.
+    tempfile.tempdir = None
+    sys.argv = [order["program"], *order["arguments"]]
+
+
+def _play(program: Callable[[], object]) -> NoReturn:
+    """Do what the interpreter does with a script, up to freeing its memory."""
+    code: object = 0
+    try:
+        program()
+    except SystemExit as error:
+        code = error.code or 0
+    except BaseException:  # noqa: BLE001 - shown, as the interpreter shows it
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _unblocked(number: int) -> int:

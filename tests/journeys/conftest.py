@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -14,16 +13,20 @@ from typing import Any
 
 import pytest
 
-from acns_chaos.cluster.kube import Api, kubeconfig_api
+from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.kubeconfig import kubeconfig_api
 from acns_chaos.cluster.policies import Policies, content
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.hosts import ROOT, Host, install_other, other_interpreter, own
+from tests.journeys.labs import SPARE, begin_lab, end_lab, ready_lab
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try a journey that asks for a host on each engine the machine has."""
     if "host" in metafunc.fixturenames:
-        names = ["own", "other"] if other_interpreter() else ["own"]
+        names = [pytest.param("own")]
+        if other_interpreter():
+            names.append(pytest.param("other", marks=pytest.mark.other_host))
         metafunc.parametrize("host", names, indirect=True)
 
 
@@ -64,43 +67,26 @@ class Lab:
         }
 
 
-def start_lab(home: Path, *arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    """Start a registered lab and wait until it is ready."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "acns_chaos.lab", "serve", "--register"),
-            *arguments,
-            "--until-stdin-closes",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "ACNS_CHAOS_LAB_HOME": str(home)},
-    )
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())
-
-
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     """Start labs on request; end them with the test."""
     started: list[subprocess.Popen[str]] = []
 
     def _start(*arguments: str) -> Lab:
-        home = tmp_path / f"lab-{len(started)}"
-        home.mkdir()
-        process, ready = start_lab(home, *arguments)
+        if arguments:
+            home = tmp_path / f"lab-{len(started)}"
+            home.mkdir()
+            process = begin_lab(home, *arguments)
+        else:
+            process, home = SPARE.take(request.session)
         started.append(process)
+        ready = ready_lab(process)
         api, _ = kubeconfig_api("", ready["kubeconfig"])
         return Lab(ready, home, api)
 
     yield _start
     for process in started:
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(10) == 0
-        assert process.stdout is not None
-        process.stdout.close()
+        end_lab(process)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Accounts with the roles that are shipped, and with less: applied by the real kubectl."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from tests.journeys.hosts import ROOT, own
 
 __all__ = ["Accounts", "Granted", "documents", "granted", "hang_up", "one_by_one"]
 
+# As docs/restoring.md and the head of cronjob.yaml tell.
+APPLIED = ("deploy/rbac", "deploy/janitor", "deploy/cronjob.yaml")
+CRON_JOB = "/apis/batch/v1/namespaces/acns-chaos/cronjobs/acns-chaos-janitor-pets"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 EXPERIMENTER, JANITOR, LOOKER = "acns-chaos", "acns-chaos-janitor", "looker"
 
@@ -34,13 +38,14 @@ def documents(*files: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Granted:
-    """One granted verb of a shipped role.
+    """One verb of a shipped role on one resource, and on one name where the role names some.
 
     Attributes:
         file: in which it is granted.
         role: kind, namespace ("" of a ClusterRole) and name of the role.
         rule: number of the rule in the role.
-        group, resource, verb, names: what it grants.
+        group, resource, verb: what it grants.
+        name: the object that it is granted for, "" for all of them.
     """
 
     file: str
@@ -49,28 +54,27 @@ class Granted:
     group: str
     resource: str
     verb: str
-    names: tuple[str, ...]
+    name: str
 
     def __str__(self) -> str:
         kind, namespace, name = self.role
-        return f"{kind} {namespace}/{name} {self.verb} {self.resource} {' '.join(self.names)}"
+        return f"{kind} {namespace}/{name} {self.verb} {self.resource} {self.name}".strip()
 
 
 def granted(file: str) -> list[Granted]:
-    """Every verb of every resource that a manifest of deploy/rbac grants."""
+    """Everything that a manifest of deploy/rbac grants, in pieces that cannot be parted."""
     found = []
     for one in documents(f"rbac/{file}.yaml"):
         for number, rule in enumerate(one.get("rules") or []):
             metadata = one["metadata"]
             role = (one["kind"], metadata.get("namespace", ""), metadata["name"])
             found += [
-                Granted(file, role, number, group, resource, verb, tuple(names))
+                Granted(file, role, number, group, resource, verb, name)
                 for group in rule["apiGroups"]
                 for resource in rule["resources"]
                 for verb in rule["verbs"]
-                for names in [rule.get("resourceNames") or []]
+                for name in rule.get("resourceNames") or [""]
             ]
-
     return found
 
 
@@ -115,11 +119,9 @@ class Accounts:
         return done.stdout
 
     def apply_all(self) -> None:
-        """Apply deploy/ as it is, but for the CronJobs, which no lab runs; opt in."""
-        self.kubectl("apply", "-f", str(ROOT / "deploy/rbac"))
-        for file in ("janitor/janitor.yaml", "cronjob.yaml"):
-            wanted = [one for one in documents(file) if one["kind"] != "CronJob"]
-            self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(wanted))
+        """Apply all of deploy/, in the order that its pages tell, and opt in."""
+        for place in APPLIED:
+            self.kubectl("apply", "-f", str(ROOT / place))
         self.kubectl("create", "configmap", "acns-chaos-allowed", "-n", "pets")
 
     def bind(self, account: str, kind: str, role: str, namespace: str = "") -> None:
@@ -162,17 +164,18 @@ class Accounts:
     def restore(
         self, *arguments: str, account: str = JANITOR
     ) -> "subprocess.CompletedProcess[str]":
-        """Run `acns-chaos restore` as an account; by default what the CronJob runs."""
-        import os
-
-        command = list(arguments)
-        if not command:
-            (job,) = [one for one in documents("janitor/janitor.yaml") if one["kind"] == "CronJob"]
-            pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-            program, sub, *command = pod["containers"][0]["command"]
-            assert (program, sub) == ("acns-chaos", "restore")
+        """Run `acns-chaos restore` as an account; by default what the CronJob would run."""
+        command = ["restore", *arguments]
+        if not arguments:
+            pod = self.lab.api.get(CRON_JOB)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+            (container,) = pod["containers"]
+            program, *command = [*container["command"], *container.get("args", [])]
+            assert program == "acns-chaos"
+            account = pod["serviceAccountName"]
+            # The only thing that a process outside the cluster has to be told otherwise.
+            assert container["env"] == [{"name": "ACNS_CHAOS_CLUSTER", "value": "in-cluster"}]
         return subprocess.run(
-            [str(own().acns_chaos), "restore", *command],
+            [str(own().acns_chaos), *command],
             capture_output=True,
             text=True,
             env={**os.environ, **self.environ(account)},
@@ -182,26 +185,42 @@ class Accounts:
 
     @contextmanager
     def without(self, one: Granted) -> Iterator[None]:
-        """Take one verb of one resource out of a role for a while."""
+        """Take one verb on one resource, or on one name of it, out of a role for a while."""
         kind, namespace, name = one.role
-        where = f"/namespaces/{namespace}" if namespace else ""
-        path = f"{RBAC}{where}/{kind.lower()}s/{name}"
+        path = f"{RBAC}{_below(namespace)}/{kind.lower()}s/{name}"
         before = self.lab.api.get(path)
         role = deepcopy(before)
         rule = role["rules"].pop(one.rule)
         others = [each for each in rule["resources"] if each != one.resource]
         verbs = [each for each in rule["verbs"] if each != one.verb]
-        role["rules"] += [
-            {**rule, "resources": resources, "verbs": left}
-            for resources, left in ((others, rule["verbs"]), ([one.resource], verbs))
-            if resources and left
-        ]
+        names = [each for each in rule.get("resourceNames") or [] if each != one.name]
+        role["rules"] += [{**rule, "resources": others}] if others else []
+        mine = {**rule, "resources": [one.resource]}
+        role["rules"] += [{**mine, "verbs": verbs}] if verbs else []
+        role["rules"] += [{**mine, "verbs": [one.verb], "resourceNames": names}] if names else []
         stored = self.lab.api.put(path, role)
         try:
             yield
         finally:
             stored["rules"] = before["rules"]
             self.lab.api.put(path, stored)
+
+    @contextmanager
+    def without_object(self, document: dict[str, Any]) -> Iterator[None]:
+        """Delete an object of deploy/ for a while; it comes back as it was."""
+        about = document["metadata"]
+        where = _below(about.get("namespace", ""))
+        collection = f"/apis/{document['apiVersion']}{where}/{document['kind'].lower()}s"
+        before = self.lab.api.get(f"{collection}/{about['name']}")
+        self.lab.api.delete(f"{collection}/{about['name']}")
+        try:
+            yield
+        finally:
+            back = {key: value for key, value in before.items() if key != "metadata"}
+            kept = ("name", "namespace", "labels", "annotations")
+            there = before["metadata"]
+            back["metadata"] = {key: there[key] for key in kept if key in there}
+            self.lab.api.post(collection, back)
 
     @contextmanager
     def heard(self) -> Iterator[list[dict[str, Any]]]:
@@ -238,6 +257,10 @@ class Accounts:
     def settled(self) -> bool:
         """Whether no record stands; the watchdog of a run may still be at it."""
         return bool(wait_until(lambda: not self.records(), 10))
+
+
+def _below(namespace: str) -> str:
+    return f"/namespaces/{namespace}" if namespace else ""
 
 
 def one_by_one(file: str) -> list[Granted]:

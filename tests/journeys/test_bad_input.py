@@ -15,6 +15,7 @@ import yaml
 
 from tests.journeys.conftest import Chaos, Done, Lab
 from tests.journeys.hosts import ROOT, own
+from tests.tiers import loop
 
 pytestmark = pytest.mark.journey
 
@@ -97,11 +98,13 @@ def test_a_namespace_that_does_not_exist(own_chaos: Chaos, short: Experiment) ->
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [
-        ("{", "is not YAML"),
-        ("a: 1\n", "holds something else than policies"),
-        (None, "cannot be read"),
-    ],
+    loop(
+        [
+            ("{", "is not YAML"),
+            ("a: 1\n", "holds something else than policies"),
+            (None, "cannot be read"),
+        ]
+    ),
 )
 def test_a_malformed_policy_file(
     own_chaos: Chaos, lab: Lab, short: Experiment, tmp_path: Path, text: str | None, sentence: str

@@ -22,6 +22,7 @@ from tests.journeys.minimal import (
     restore,
 )
 from tests.lab.misbehaving import orders_for
+from tests.tiers import loop
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
@@ -91,7 +92,7 @@ def _bare(policy: str) -> str:
     return json.dumps({**kept, "metadata": metadata})
 
 
-@pytest.mark.parametrize("flavour", ["flux", "argocd"])
+@pytest.mark.parametrize("flavour", loop(["flux", "argocd"]))
 def test_what_gitops_reconciles_is_refused_before_anything_is_written(
     own_chaos: Chaos, lab: Lab, flavour: str
 ) -> None:

@@ -16,8 +16,9 @@ import pytest
 from acns_chaos.cluster.policies import content
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.conftest import Chaos, Done, Lab
-from tests.journeys.hosts import own
+from tests.journeys.hosts import ROOT, own
 from tests.journeys.rbac import Accounts
+from tests.tiers import loop
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
@@ -144,7 +145,7 @@ def test_stop_stands_before_a_run(real: Real, short: Experiment) -> None:
         real.kubectl("delete", "configmap", "acns-chaos-stop", "-n", namespace)
 
 
-@pytest.mark.parametrize("namespace", ["pets", "acns-chaos"])
+@pytest.mark.parametrize("namespace", loop(["pets", "acns-chaos"]))
 def test_stop_ends_a_run_within_a_second(real: Real, short: Experiment, namespace: str) -> None:
     """An operator creates the stop object with kubectl: the fault is taken back, the run ends."""
     real.opt_in()
@@ -194,10 +195,7 @@ def test_a_janitor_that_is_required_must_have_been_seen(real: Real, short: Exper
     short["configuration"]["require_janitor"] = True
     refused(real, real.chaos().run(short), "No janitor was seen in namespace pets for 180 s")
 
-    for file in ("deploy/janitor/janitor.yaml",):
-        documents = Path(file).read_text().split("\n---\n")
-        wanted = [one for one in documents if "kind: CronJob" not in one]
-        real.kubectl("apply", "-f", "-", stdin="\n---\n".join(wanted))
+    real.kubectl("apply", "-f", str(ROOT / "deploy/janitor"))
     assert real.accounts.restore().returncode == 0
     done = real.chaos().run(short)
     assert (done.code, done.outcome) == (0, "HELD"), done.output

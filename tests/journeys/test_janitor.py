@@ -5,32 +5,39 @@ Somebody's run died and left a fault with its record; the janitor is all that is
 
 import json
 import os
+import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from acns_chaos.cluster.kube import Api, kubeconfig_api
+from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.kubeconfig import kubeconfig_api
 from acns_chaos.cluster.leases import Leases
-from acns_chaos.cluster.policies import content
+from acns_chaos.cluster.policies import content, policy_ref
 from acns_chaos.cluster.records import Record
 from acns_chaos.cluster.target import describe
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import NotFound
-from acns_chaos.faults.change import by_documents, by_operator
+from acns_chaos.faults.change import Change, by_documents, by_operator
 from acns_chaos.faults.clusterledger import ClusterLedger
 from acns_chaos.faults.inject import inject
+from acns_chaos.faults.interlock import DEADLINE
+from acns_chaos.faults.janitor import SEEN_SECONDS
 from acns_chaos.faults.plan import Limits
 from acns_chaos.faults.recovery import Keeper
 from acns_chaos.faults.runcontext import RunContext, new_run_id
 from acns_chaos.faults.undo import fresh
 from tests.failures.runner import REF, NoWatch
-from tests.journeys.conftest import Lab, start_lab
-from tests.journeys.hosts import own
-from tests.journeys.rbac import Accounts, Granted, documents, hang_up, one_by_one
+from tests.journeys.conftest import Lab
+from tests.journeys.hosts import ROOT, own
+from tests.journeys.labs import end_lab, start_lab
+from tests.journeys.rbac import CRON_JOB, Accounts, Granted, documents, hang_up, one_by_one
+from tests.tiers import loop
 
 pytestmark = [
     pytest.mark.journey,
@@ -40,6 +47,7 @@ pytestmark = [
 ]
 
 POLICY = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies/allow-store-front-traffic"
+BYSTANDER = "/apis/networking.k8s.io/v1/namespaces/pets/networkpolicies/bystander"
 CONFIG_MAPS = "/api/v1/namespaces/pets/configmaps"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/acns-chaos/leases/acns-chaos.pets"
 EVENTS = "/api/v1/namespaces/pets/events"
@@ -56,22 +64,19 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
     found = Accounts(Lab(ready, home, api), tmp_path_factory.mktemp("accounts"))
     try:
         found.apply_all()
+        api.post(BYSTANDER.rpartition("/")[0], bystander())
         yield found
     finally:
         hang_up(api)
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(10) == 0
-        assert process.stdout is not None
-        process.stdout.close()
+        end_lab(process)
 
 
 @pytest.fixture
 def original(accounts: Accounts) -> Iterator[dict[str, Any]]:
     """The policy as it is before; put back, with everything of ours removed, at the end."""
     api = accounts.lab.api
-    before = api.get(POLICY)
-    yield content(before)
+    before = {place: api.get(place) for place in (POLICY, BYSTANDER)}
+    yield content(before[POLICY])
     for name in accounts.records():
         there = api.get(f"{CONFIG_MAPS}/{name}")
         there["metadata"]["finalizers"] = []
@@ -81,29 +86,27 @@ def original(accounts: Accounts) -> Iterator[dict[str, Any]]:
     lease["metadata"]["annotations"] = {}
     lease["spec"] = {}
     api.put(LEASE, lease)
-    for one in policies(api):
-        if one["metadata"]["name"] == MADE:
-            api.delete(f"{POLICY.rpartition('/')[0]}/{MADE}")
-    document = fresh(before)
-    try:
-        document["metadata"]["resourceVersion"] = api.get(POLICY)["metadata"]["resourceVersion"]
-        api.put(POLICY, document)
-    except NotFound:
-        api.post(POLICY.rpartition("/")[0], document)
+    for place, there in before.items():
+        collection = place.rpartition("/")[0]
+        if MADE in names(api, place):
+            api.delete(f"{collection}/{MADE}")
+        document = fresh(there)
+        try:
+            document["metadata"]["resourceVersion"] = api.get(place)["metadata"]["resourceVersion"]
+            api.put(place, document)
+        except NotFound:
+            api.post(collection, document)
 
 
-def policies(api: Api) -> list[dict[str, Any]]:
-    """The namespace's policies."""
-    return list(api.get(POLICY.rpartition("/")[0])["items"])
+def names(api: Api, place: str) -> list[str]:
+    """The names of the policies that lie beside one."""
+    return [one["metadata"]["name"] for one in api.get(place.rpartition("/")[0])["items"]]
 
 
-def left_behind(
-    accounts: Accounts, seconds: float = 1.0, operator: str = "ingress-from-nobody"
-) -> str:
+def left_behind(accounts: Accounts, seconds: float = 1.0, change: Change | None = None) -> str:
     """Break a policy as a run does that is killed right afterwards; returns the run's id.
 
-    Its Lease has lapsed, and its deadline passes after so many seconds; without an operator it
-    creates a policy.
+    Its Lease has lapsed, and its deadline passes after so many seconds.
     """
     api = accounts.lab.api
     target = describe(api, accounts.lab.ready["context"], "pets")
@@ -111,9 +114,24 @@ def left_behind(
     keeper = Keeper(run.run, run.owner, target.uid, "pets", seconds)
     Leases(api, "pets").acquire(keeper.holder, 1)
     run.ledger = ClusterLedger(api, keeper, NoWatch())  # type: ignore[arg-type]
-    change = by_operator(operator, REF) if operator else by_documents([made()], "pets", True)
-    inject(run, change, Limits(ignored=True), 0.0)
+    inject(run, change or by_operator("ingress-from-nobody", REF), Limits(ignored=True), 0.0)
     return run.run
+
+
+def needing(verb: str, place: str = POLICY) -> Change:
+    """A fault in a kind of policy whose restore needs a verb."""
+    native = place == BYSTANDER
+    if verb == "delete":
+        return by_documents([bystander(MADE) if native else made()], "pets", True)
+    ref = policy_ref("NetworkPolicy", "pets", "bystander") if native else REF
+    if verb == "create":
+        return by_operator("object-deleted", ref)
+    if not native:
+        return by_operator("ingress-from-nobody", ref)
+    changed = bystander()
+    changed["spec"] = {**changed["spec"], "policyTypes": ["Egress"], "egress": [{}]}
+    del changed["spec"]["ingress"]
+    return by_documents([changed], "pets")
 
 
 def made() -> dict[str, Any]:
@@ -122,6 +140,17 @@ def made() -> dict[str, Any]:
     about = {"name": MADE, "namespace": "pets"}
     spec["ingress"] = [{"fromEntities": ["world"]}]
     return {"apiVersion": "cilium.io/v2", "kind": REF.kind, "metadata": about, "spec": spec}
+
+
+def bystander(name: str = "bystander") -> dict[str, Any]:
+    """A NetworkPolicy about nobody."""
+    selector = {"matchLabels": {"app": "nobody"}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "pets"},
+        "spec": {"podSelector": selector, "ingress": [{}], "policyTypes": ["Ingress"]},
+    }
 
 
 def overdue(accounts: Accounts) -> None:
@@ -139,9 +168,7 @@ def overdue(accounts: Accounts) -> None:
     assert wait_until(due, 10)
 
 
-def _moment(text: str) -> Any:
-    from datetime import datetime
-
+def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
@@ -165,6 +192,72 @@ def test_the_cron_job_restores_with_its_own_account(
     assert "acns-chaos/records" not in (
         accounts.lab.api.get(LEASE)["metadata"]["annotations"] or {}
     )
+
+
+PAGE = (ROOT / "docs/restoring.md").read_text()
+
+
+def worst() -> dict[str, int]:
+    """The seconds of which docs/restoring.md adds up the time to the CronJob's restore."""
+    told = PAGE[PAGE.index("The last line: a CronJob") :]
+    found = {
+        "start": r"at most (\d+) s after the deadline",
+        "pod": r"takes up to (\d+) s on a node",
+        "command": r"the command, (\d+) s at most",
+        "deadline": r"With a deadline of (\d+) s",
+        "sum": r"stands for (\d+) s at worst",
+    }
+    seconds = {name: re.search(pattern, told) for name, pattern in found.items()}
+    return {name: int(match[1]) for name, match in seconds.items() if match}
+
+
+def test_the_page_adds_up(accounts: Accounts) -> None:
+    """The seconds told are what the applied CronJob and the product's own numbers make of it."""
+    told = worst()
+    later = told["start"] + told["pod"] + told["command"]
+    assert f"| run and watchdog, the CronJob | the deadline + {later} s |" in PAGE
+    assert told["sum"] == told["deadline"] + later
+    assert told["deadline"] == DEADLINE
+    spec = accounts.lab.api.get(CRON_JOB)["spec"]
+    # Every minute; a round that starts late is within what the pod may take.
+    assert (spec["schedule"], told["start"]) == ("* * * * *", 60)
+    assert spec["startingDeadlineSeconds"] <= 30
+    assert 2 * told["start"] + told["pod"] <= SEEN_SECONDS
+
+
+def test_the_command_takes_no_longer_than_told(
+    accounts: Accounts, original: dict[str, Any]
+) -> None:
+    """From the start of the process to the policy as it was, of which the page adds up the rest."""
+    left_behind(accounts)
+    overdue(accounts)
+    began = time.monotonic()
+    done = accounts.restore()
+    seconds = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    assert content(accounts.lab.api.get(POLICY)) == original
+    assert seconds <= worst()["command"]
+
+
+@pytest.mark.full
+def test_by_the_clock_a_fault_is_gone_when_told(
+    accounts: Accounts, original: dict[str, Any]
+) -> None:
+    """Who starts the command on each full minute, as a CronJob does, is in time."""
+    api, told = accounts.lab.api, worst()
+    left_behind(accounts, 2.0)
+    (name,) = accounts.records()
+    record = api.get(f"{CONFIG_MAPS}/{name}")
+    deadline = _moment(record["metadata"]["annotations"]["acns-chaos/deadline"])
+
+    def played() -> bool:
+        minute = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+        assert wait_until(lambda: datetime.now(UTC) >= minute, 61)
+        assert accounts.restore().returncode == 0
+        return content(api.get(POLICY)) == original
+
+    assert wait_until(played, 125)
+    assert datetime.now(UTC) - deadline <= timedelta(seconds=told["start"] + told["command"])
 
 
 def test_the_cron_job_is_as_safe_as_it_can_be() -> None:
@@ -202,7 +295,7 @@ def test_what_is_not_due_is_left_alone(accounts: Accounts, original: dict[str, A
     assert accounts.restore("--all", "--namespace", "pets").returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", loop([signal.SIGTERM, signal.SIGINT]))
 def test_a_janitor_that_goes_on_ends_when_told(
     accounts: Accounts, original: dict[str, Any], number: signal.Signals
 ) -> None:
@@ -248,7 +341,9 @@ def rewritten(record: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
-@pytest.mark.parametrize("how", ["gone", "replaced", "of another cluster", "of a newer version"])
+@pytest.mark.parametrize(
+    "how", loop(["replaced", "gone", "of another cluster", "of a newer version"])
+)
 def test_a_record_that_somebody_touched_is_never_written(
     accounts: Accounts, original: dict[str, Any], how: str
 ) -> None:
@@ -365,34 +460,73 @@ def test_what_somebody_wrote_meanwhile_is_shown_and_not_overwritten(
 
 # ---------------------------------------------------------------------- nothing to spare
 
-BY_VERB = {
-    "get": "ingress-from-nobody",
-    "update": "ingress-from-nobody",
-    "create": "object-deleted",
-    "delete": "",
-}
 
-
-@pytest.mark.parametrize(
-    "one", [one for one in one_by_one("janitor") if one.resource != "networkpolicies"], ids=str
-)
+@pytest.mark.parametrize("one", loop(one_by_one("janitor")), ids=str)
 def test_without_one_verb_the_janitor_says_what_it_could_not_do(
     accounts: Accounts, original: dict[str, Any], one: Granted
 ) -> None:
     """Each verb of its role is needed, and with it again everything is put back."""
-    operator = BY_VERB[one.verb] if one.resource == "ciliumnetworkpolicies" else BY_VERB["get"]
-    left_behind(accounts, operator=operator)
+    place = BYSTANDER if one.resource == "networkpolicies" else POLICY
+    of_policy = one.resource in ("networkpolicies", "ciliumnetworkpolicies")
+    before = everything(accounts)
+    left_behind(accounts, change=needing(one.verb if of_policy else "update", place))
     overdue(accounts)
     told = events(accounts)
     with accounts.without(one):
         done = accounts.restore()
     failed = done.returncode == NOT_RESTORED or "forbidden" in done.stdout + done.stderr
     assert failed or events(accounts) == told, done.stdout + done.stderr
+    if of_policy:
+        assert (done.returncode, everything(accounts) == before) == (NOT_RESTORED, False)
+        assert f'cannot {one.verb} resource "{one.resource}"' in done.stdout
+    comes_back(accounts, before)
 
+
+def supports() -> list[dict[str, Any]]:
+    """The objects besides roles that the janitor stands on: its bindings and both Leases."""
+    files = ("janitor/janitor.yaml", "rbac/janitor.yaml", "rbac/experiment.yaml")
+    return [one for one in documents(*files) if one["kind"] in ("RoleBinding", "Lease")]
+
+
+@pytest.mark.parametrize(
+    "one",
+    loop(supports()),
+    ids=lambda one: f"{one['metadata']['namespace']}/{one['metadata']['name']}",
+)
+def test_without_one_object_the_janitor_says_what_it_could_not_do(
+    accounts: Accounts, original: dict[str, Any], one: dict[str, Any]
+) -> None:
+    """A binding or a Lease that is missing is told; when it is back, so is everything."""
+    before = everything(accounts)
+    left_behind(accounts)
+    overdue(accounts)
+    with accounts.without_object(one):
+        done = accounts.restore()
+    said = done.stdout + done.stderr
+    name = one["metadata"]["name"]
+    if name == LEASE.rpartition("/")[2]:
+        assert (done.returncode, everything(accounts) == before) == (NOT_RESTORED, False)
+        assert "so it is not believed: somebody deleted the Lease" in said
+    else:
+        assert "forbidden" in said or f"Lease {name}" in said, said
+    comes_back(accounts, before)
+
+
+def everything(accounts: Accounts) -> dict[str, Any]:
+    """What the policies of both kinds hold."""
+    api = accounts.lab.api
+    return {
+        f"{place.rpartition('/')[0]}/{one['metadata']['name']}": content(one)
+        for place in (POLICY, BYSTANDER)
+        for one in api.get(place.rpartition("/")[0])["items"]
+    }
+
+
+def comes_back(accounts: Accounts, before: dict[str, Any]) -> None:
+    """Another round of the janitor, with all that it needs, leaves nothing changed."""
     again = accounts.restore()
     assert (again.returncode, again.stderr) == (0, "")
-    assert content(accounts.lab.api.get(POLICY)) == original
-    assert [one["metadata"]["name"] for one in policies(accounts.lab.api)].count(MADE) == 0
+    assert everything(accounts) == before
     # A record that nobody names any more changes nothing, and is removed a minute later.
     assert not (accounts.lab.api.get(LEASE)["metadata"].get("annotations") or {}).get(
         "acns-chaos/records"

@@ -17,6 +17,7 @@ import pytest
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.conftest import Chaos
 from tests.journeys.hosts import ROOT, own
+from tests.tiers import loop
 
 pytestmark = pytest.mark.journey
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -202,7 +203,7 @@ def test_up_twice(command: Run, tmp_path: Path) -> None:
     assert status(command)["pid"] == found["pid"]
 
 
-@pytest.mark.parametrize("after", ["up", "status", "down"])
+@pytest.mark.parametrize("after", loop(["up", "status", "down"]))
 def test_a_lab_that_was_killed(command: Run, home: Path, after: str) -> None:
     """What a killed lab leaves is seen for what it is, by each command, and taken away."""
     assert command("up").returncode == 0
@@ -288,7 +289,7 @@ def test_misbehaviour_from_the_command_line(command: Run) -> None:
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", loop([signal.SIGKILL, signal.SIGTERM]))
 def test_a_lab_that_a_run_started_ends_with_it(
     lonely_chaos: Chaos, short: dict[str, Any], tmp_path: Path, number: signal.Signals
 ) -> None:

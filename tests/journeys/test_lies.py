@@ -15,6 +15,7 @@ import pytest
 
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.conftest import Chaos, Done, Lab
+from tests.tiers import loop
 
 pytestmark = pytest.mark.journey
 
@@ -148,7 +149,7 @@ def test_a_tolerance_that_raises_crashes_the_host_but_leaves_no_fault(
     unchanged()
 
 
-@pytest.mark.parametrize("dry", ["actions", "probes", "activities"])
+@pytest.mark.parametrize("dry", loop(["activities", "actions", "probes"]))
 def test_a_dry_run_is_no_pass(
     chaos: Chaos, short: Experiment, unchanged: Callable[[], None], dry: str
 ) -> None:
@@ -179,7 +180,7 @@ def test_with_no_restore_at_all_the_guard_restores(
 
 
 @pytest.mark.parametrize(
-    "strategy", ["before-method-only", "after-method-only", "during-method-only"]
+    "strategy", loop(["during-method-only", "before-method-only", "after-method-only"])
 )
 def test_a_hypothesis_that_is_skipped_is_no_pass(
     chaos: Chaos, short: Experiment, unchanged: Callable[[], None], strategy: str
@@ -191,10 +192,12 @@ def test_a_hypothesis_that_is_skipped_is_no_pass(
 
 @pytest.mark.parametrize(
     "number",
-    [
-        *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM),
-        *(signal.SIGUSR1, signal.SIGUSR2),
-    ],
+    loop(
+        [
+            *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM),
+            *(signal.SIGUSR1, signal.SIGUSR2),
+        ]
+    ),
     ids=lambda number: number.name,
 )
 def test_an_interrupted_run_is_no_pass(
@@ -384,7 +387,7 @@ def test_an_edited_journal_is_no_pass(own_chaos: Chaos, short: Experiment) -> No
     assert "INCONCLUSIVE" in judged.stdout
 
 
-@pytest.mark.parametrize("limit", [{"scope": "before"}, {"automatic": False}])
+@pytest.mark.parametrize("limit", loop([{"scope": "before"}, {"automatic": False}]))
 def test_a_guard_that_is_limited_is_no_pass(
     chaos: Chaos, short: Experiment, unchanged: Callable[[], None], limit: dict[str, Any]
 ) -> None:

@@ -23,6 +23,7 @@ from tests.journeys.minimal import (
     seconds_until_submitted,
 )
 from tests.lab.misbehaving import orders_for
+from tests.tiers import loop
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
@@ -114,7 +115,7 @@ def is_no_pass(done: Done) -> None:
         assert fault["restored"]["verified"], fault["restored"]
 
 
-@pytest.mark.parametrize("at", MOMENTS, ids=lambda one: getattr(one, "__name__", "pause"))
+@pytest.mark.parametrize("at", loop(MOMENTS), ids=lambda one: getattr(one, "__name__", "pause"))
 def test_whatever_runs_when_the_signal_comes(
     chaos: Chaos, lab: Lab, at: Callable[[Lab], list[dict[str, Any]]]
 ) -> None:
@@ -125,10 +126,12 @@ def test_whatever_runs_when_the_signal_comes(
 
 @pytest.mark.parametrize(
     "number",
-    [
-        *(signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
-        *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
-    ],
+    loop(
+        [
+            *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT),
+            *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM),
+        ]
+    ),
 )
 def test_whatever_signal_comes(own_chaos: Chaos, lab: Lab, number: signal.Signals) -> None:
     """Also those that would kill, and the host's own that skips the rollbacks."""
@@ -143,7 +146,7 @@ def test_the_restore_is_submitted_within_its_budget(own_chaos: Chaos, lab: Lab) 
     assert min(found) < PROMPT, found
 
 
-@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL])
+@pytest.mark.parametrize("number", loop([signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL]))
 def test_a_signal_that_ends_the_process_on_the_spot(
     own_chaos: Chaos, lab: Lab, number: signal.Signals
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from acns_chaos.cluster.policies import policy_ref
 from tests.journeys.conftest import Chaos, Done, Lab
 from tests.journeys.minimal import experiment, inject, nothing_is_left, restore
+from tests.tiers import loop
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
@@ -104,10 +105,11 @@ def test_a_name_at_the_length_limit_and_strange_texts(own_chaos: Chaos, lab: Lab
     comes_back(own_chaos, lab, [name], lab.policies())
 
 
-def test_two_hundred_policies_in_one_fault(own_chaos: Chaos, lab: Lab) -> None:
+@pytest.mark.parametrize("many", loop([20, MANY]))
+def test_many_policies_in_one_fault(own_chaos: Chaos, lab: Lab, many: int) -> None:
     """All of them are recorded, broken, put back and read back."""
     only_way_in(lab)
-    names = [f"many-{number:03d}" for number in range(MANY)]
+    names = [f"many-{number:03d}" for number in range(many)]
     for name in names:
         lab.api.post(COLLECTION, policy(name))
     done = comes_back(own_chaos, lab, names, lab.policies())

@@ -23,11 +23,13 @@ from tests.journeys.minimal import (
     watchdogs,
 )
 from tests.lab.misbehaving import orders_for
+from tests.tiers import loop
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
 KILLS = 8
 WITHIN = 2.0
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/acns-chaos/leases/acns-chaos.pets"
 LAB_SAYS = ("HUBBLE_ADDRESS", "PROMETHEUS_URL", "STOREFRONT_URL")
 
 
@@ -50,12 +52,15 @@ def is_no_pass(done: Done) -> None:
         assert fault["restored"]["verified"], fault["restored"]
 
 
-def test_killed_at_any_moment_it_is_restored_within_two_seconds(own_chaos: Chaos, lab: Lab) -> None:
+@pytest.mark.parametrize("kills", loop([1, KILLS]))
+def test_killed_at_any_moment_it_is_restored_within_two_seconds(
+    own_chaos: Chaos, lab: Lab, kills: int
+) -> None:
     """Kills at random moments of a run with a fault: the slowest counts."""
     before = lab.policies()
     chance = random.Random(5)
     took: list[float] = []
-    while len(took) < KILLS:
+    while len(took) < kills:
         started = own_chaos.start(
             experiment(inject(), {**read("r", "policies_are_as_recorded"), "pauses": {"after": 9}})
         )
@@ -117,9 +122,55 @@ def test_after_a_clean_end_nothing_of_it_is_left(own_chaos: Chaos, lab: Lab) -> 
     nothing_is_left(lab, before, timeout=0)
 
 
+def killed(chaos: Chaos, lab: Lab, folder: Path) -> list[str]:
+    """Kill a run with a fault; returns the files of its folder as they were just before."""
+    folder.mkdir(exist_ok=True)
+    started = chaos.start(
+        experiment(inject(), {**read("r", "policies_are_as_recorded"), "pauses": {"after": 20}}),
+        TMPDIR=str(folder),
+        KUBECONFIG=lab.ready["kubeconfig"],
+        ACNS_CHAOS_CLUSTER=lab.ready["context"],
+    )
+    assert wait_until(lambda: broken(lab), 60, interval=0.01)
+    found = [str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()]
+    started[0].kill()
+    chaos.finish(started)
+    return found
+
+
+def test_a_killed_run_leaves_no_credentials(own_chaos: Chaos, lab: Lab) -> None:
+    """The watchdog removes the run's kubeconfig and keys once it has restored."""
+    before = lab.policies()
+    folder = own_chaos.folder / "tmp"
+    found = killed(own_chaos, lab, folder)
+    assert any(name.endswith(".kubeconfig") for name in found), found
+    assert all(name.startswith("acns-chaos-run-") for name in found), found
+    nothing_is_left(lab, before)
+    assert wait_until(lambda: not list(folder.iterdir()), 5), list(folder.rglob("*"))
+
+
+def test_the_next_run_removes_what_a_run_killed_with_its_watchdog_left(
+    own_chaos: Chaos, lab: Lab
+) -> None:
+    """Nobody was left to remove it: whoever comes next does."""
+    folder = own_chaos.folder / "tmp"
+    folder.mkdir()
+    started = own_chaos.start(experiment(inject(), waiting()), TMPDIR=str(folder))
+    orders_for(lab.home).inject("hang", server="shop")
+    assert wait_until(lambda: broken(lab), 60, interval=0.01)
+    os.kill(the_watchdog(lab), signal.SIGKILL)
+    started[0].kill()
+    own_chaos.finish(started)
+    assert list(folder.iterdir()), "nothing was left, so this test shows nothing"
+    own_chaos.run(experiment(read("r", "policies_are_as_recorded")), TMPDIR=str(folder))
+    assert list(folder.iterdir()) == []
+
+
 def test_it_knows_no_secret_that_the_runner_did_not(own_chaos: Chaos, lab: Lab) -> None:
     """Its command line names a module, its environment is the runner's."""
-    started = own_chaos.start(experiment(inject(), restore()))
+    # It lingers, so that there is time to look.
+    pause = {**read("r", "policies_are_as_recorded"), "pauses": {"before": 3}}
+    started = own_chaos.start(experiment(inject(), pause, restore()))
     assert wait_until(lambda: broken(lab), 60, interval=0.01)
     pid = the_watchdog(lab)
     command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -187,7 +238,7 @@ def test_a_watchdog_that_hangs_while_the_fault_stands_ends_the_run(
     nothing_is_left(lab, before)
 
 
-@pytest.mark.parametrize("how", ["cannot start", "dies at once"])
+@pytest.mark.parametrize("how", loop(["cannot start", "dies at once"]))
 def test_a_watchdog_that_cannot_be_had_means_no_write(own_chaos: Chaos, lab: Lab, how: str) -> None:
     """No ready watchdog, no write."""
     before = lab.policies()
@@ -244,6 +295,25 @@ def test_questions_that_hang_do_not_delay_a_restore(own_chaos: Chaos, lab: Lab) 
     nothing_is_left(lab, before)
 
 
+def test_a_server_that_asks_to_come_back_later_does_not_delay_a_restore(
+    own_chaos: Chaos, lab: Lab
+) -> None:
+    """It asks again by itself soon, instead of sitting out the nine seconds it is told."""
+    before = lab.policies()
+    orders = orders_for(lab.home)
+    orders.inject("hang", server="shop")
+    started = own_chaos.start(experiment(inject(), waiting()))
+    assert wait_until(lambda: broken(lab), 60, interval=0.01)
+    watchdogs_own = {"resource": "cnp", "user_agent": "acns-chaos-watchdog"}
+    order = orders.inject("429", retry_after=9, count=1, **watchdogs_own)
+    started[0].kill()
+    assert wait_until(lambda: not broken(lab), WITHIN, interval=0.01)
+    assert orders.struck(order) == 1
+    orders.clear()
+    own_chaos.finish(started)
+    nothing_is_left(lab, before)
+
+
 def test_a_lab_that_is_gone_is_done(own_chaos: Chaos, lab: Lab, short_lab: Any) -> None:
     """The fault went with it: the watchdog does not wait for a minute and a half."""
     del lab
@@ -260,8 +330,8 @@ def test_a_lab_that_is_gone_is_done(own_chaos: Chaos, lab: Lab, short_lab: Any) 
 @pytest.fixture
 def short_lab(tmp_path: Path) -> Any:
     """A lab that the test ends itself."""
-    from acns_chaos.cluster.kube import kubeconfig_api
-    from tests.journeys.conftest import start_lab
+    from acns_chaos.cluster.kubeconfig import kubeconfig_api
+    from tests.journeys.labs import start_lab
 
     home = tmp_path / "short-lab"
     home.mkdir()
@@ -293,6 +363,44 @@ def test_stop_is_heard_while_a_probe_hangs(own_chaos: Chaos, lab: Lab) -> None:
     is_no_pass(done)
     assert "ConfigMap acns-chaos-stop stands in namespace pets" in done.output
     nothing_is_left(lab, before)
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("deleted", "Lease acns-chaos.pets of namespace acns-chaos is gone: somebody deleted it"),
+        ("taken", "is held by 20260101T000000-beef somebody@elsewhere process 7"),
+    ],
+)
+def test_a_lost_lease_ends_the_run_in_order(own_chaos: Chaos, lab: Lab, how: str, why: str) -> None:
+    """Another run may change the same policies by now: restored at once, and said."""
+    before = lab.policies()
+    orders_for(lab.home).inject("hang", server="shop")
+    started = own_chaos.start(experiment(inject(), waiting()))
+    assert wait_until(lambda: broken(lab), 60, interval=0.01)
+    if how == "deleted":
+        lab.api.delete(LEASE)
+    else:
+        lease = lab.api.get(LEASE)
+        lease["spec"]["holderIdentity"] = "20260101T000000-beef somebody@elsewhere process 7"
+        lab.api.put(LEASE, lease)
+    began = moment()
+    assert wait_until(lambda: not broken(lab), 10, interval=0.01)
+    assert moment() - began < WITHIN
+    done = own_chaos.finish(started)
+    is_no_pass(done)
+    assert why in done.output
+    assert "watchdog-lease-lost" in [one["what"] for one in done.section["events"]]
+    assert done.section["faults"][0]["restored"]["by"] == "watchdog"
+    assert done.seconds < 20
+    assert wait_until(lambda: not watchdogs(lab.home), 5)
+    assert lab.policies() == before
+    if how == "deleted":
+        # Nobody names the record any more: the next janitor finds that, after its deadline.
+        assert holders(lab) == []
+    else:
+        assert records(lab) == []
+        assert holders(lab) == ["20260101T000000-beef somebody@elsewhere process 7"]
 
 
 def test_a_kubeconfig_named_relatively_is_found(own_chaos: Chaos, lab: Lab) -> None:

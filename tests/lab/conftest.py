@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,20 +126,29 @@ class InProcessLab:
         return await self.call("PATCH", path, body, Content_Type=f"application/{kind}")
 
 
-@pytest.fixture
-async def lab() -> AsyncIterator[InProcessLab]:
-    """An API server in this process, over plain HTTP."""
+@asynccontextmanager
+async def in_process(git_version: str = "v1.33.5+acns-chaos-lab") -> AsyncIterator[InProcessLab]:
+    """An API server in this process, over plain HTTP, that says it is of some version."""
     store = Store()
     load_definitions(store)
     Operator(store)
     for obj in WORLD:
         load(store, obj)
-    api = Api(store, TOKEN, run_command, "v1.33.5+acns-chaos-lab")
+    api = Api(store, TOKEN, run_command, git_version)
     server = TestServer(api.application())
     await server.start_server(shutdown_timeout=0.1)
     client = TestClient(server)
-    yield InProcessLab(store, client)
-    await client.close()
+    try:
+        yield InProcessLab(store, client)
+    finally:
+        await client.close()
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[InProcessLab]:
+    """An API server in this process, over plain HTTP."""
+    async with in_process() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

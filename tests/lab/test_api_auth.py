@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import CNP, CONFIG_MAPS, InProcessLab, Reply, config_map, policy
+from conftest import CNP, CONFIG_MAPS, InProcessLab, Reply, config_map, in_process, policy
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ROLES = f"{RBAC}/namespaces/pets/roles"
@@ -479,3 +479,28 @@ async def test_every_namespace_has_its_account(lab: InProcessLab) -> None:
     await created(lab, "/api/v1/namespaces", {"metadata": {"name": "fresh"}})
     found = await lab.call("GET", "/api/v1/namespaces/fresh/serviceaccounts")
     assert [one["metadata"]["name"] for one in found.body["items"]] == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("version", "verbs", "code"),
+    [
+        ("v1.34.9", ["get"], 400),
+        ("v1.35.0", ["get"], 403),
+        ("v1.35.0", ["get", "create"], 400),
+        ("v1.36.1+", ["get"], 403),
+    ],
+)
+async def test_a_way_into_a_pod_wants_create_from_1_35_on(
+    version: str, verbs: list[str], code: int
+) -> None:
+    """Whoever may, gets as far as the missing upgrade; the refusal names the verb that lacks."""
+    async with in_process(version) as lab:
+        rule = {"apiGroups": [""], "resources": ["pods/exec", "pods/log"], "verbs": verbs}
+        token = await probe(lab, rule)
+        path = "/api/v1/namespaces/pets/pods/shop"
+        reply = await lab.call("GET", f"{path}/exec?command=date&stdout=1", token=token)
+        assert reply.code == code, reply.body
+        if code == 403:
+            assert reply.message.startswith('pods "shop" is forbidden: User "')
+            assert 'cannot create resource "pods/exec" in API group ""' in reply.message
+        assert (await lab.call("GET", f"{path}/log?container=shop", token=token)).code == 200

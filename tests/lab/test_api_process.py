@@ -20,6 +20,7 @@ import yaml
 
 from acns_chaos.lab.registration import lab_home
 from acns_chaos.lab.tls import make_certificates
+from tests.tiers import loop
 
 LAB = [sys.executable, "-m", "acns_chaos.lab", "serve"]
 
@@ -140,7 +141,7 @@ def test_nonsense_on_the_wire_leaves_no_trace(lab_process: dict[str, Any]) -> No
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", loop([signal.SIGTERM, signal.SIGINT]))
 def test_a_signal_is_a_clean_end(number: signal.Signals) -> None:
     """SIGTERM and SIGINT end the lab within a second with exit code 0 and no files left."""
     with running() as (process, ready):
@@ -295,28 +296,30 @@ def test_an_unknown_world() -> None:
 
 @pytest.mark.parametrize(
     ("obj", "why"),
-    [
-        (
-            {"kind": "Gadget", "metadata": {"name": "a"}},
-            "Gadget a of the world w is refused: the lab does not model the kind Gadget.",
-        ),
-        (
-            {"kind": "ConfigMap", "metadata": {"name": "a"}},
-            "ConfigMap a of the world w is refused: it needs a metadata.namespace.",
-        ),
-        (
-            {"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "none"}},
-            'ConfigMap a of the world w is refused: namespaces "none" not found.',
-        ),
-        (
-            {"kind": "Namespace", "metadata": {"name": "a", "namespace": "none"}},
-            "Namespace a of the world w is refused: it belongs to no namespace, but names one.",
-        ),
-        (
-            {"kind": "Namespace", "metadata": {"name": "A"}},
-            'Namespace A of the world w is refused: Namespace "A" is invalid: metadata.name: ',
-        ),
-    ],
+    loop(
+        [
+            (
+                {"kind": "Gadget", "metadata": {"name": "a"}},
+                "Gadget a of the world w is refused: the lab does not model the kind Gadget.",
+            ),
+            (
+                {"kind": "ConfigMap", "metadata": {"name": "a"}},
+                "ConfigMap a of the world w is refused: it needs a metadata.namespace.",
+            ),
+            (
+                {"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "none"}},
+                'ConfigMap a of the world w is refused: namespaces "none" not found.',
+            ),
+            (
+                {"kind": "Namespace", "metadata": {"name": "a", "namespace": "none"}},
+                "Namespace a of the world w is refused: it belongs to no namespace, but names one.",
+            ),
+            (
+                {"kind": "Namespace", "metadata": {"name": "A"}},
+                'Namespace A of the world w is refused: Namespace "A" is invalid: metadata.name: ',
+            ),
+        ]
+    ),
 )
 def test_a_world_with_an_object_that_is_none(tmp_path: Path, obj: dict[str, Any], why: str) -> None:
     """An object of a world file that a server would refuse is one sentence that names it."""

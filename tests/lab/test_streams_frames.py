@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.lab.api.streams import frames, session
 from acns_chaos.lab.api.streams.frames import Data, Decoder, Encoder, Frame, SynStream
 from acns_chaos.lab.api.streams.headers import DICTIONARY, MOST_HEADERS, FrameError
 from acns_chaos.lab.api.streams.session import Session
+from tests.tiers import examples
 
 NUMBERS = st.integers(1, 2**31 - 1)
 WORDS = st.integers(0, 2**32 - 1)
@@ -41,7 +42,7 @@ def test_the_dictionary_is_the_drafts() -> None:
     assert zlib.adler32(DICTIONARY) == 0xE3C6A7C2
 
 
-@settings(max_examples=60)
+@examples(60, deadline=200)
 @given(st.lists(FRAMES, max_size=8), st.integers(1, 40))
 def test_frames_survive_the_wire(sent: list[Frame], piece: int) -> None:
     """What was encoded is decoded, however the bytes are cut, with one compressor for all."""
@@ -51,7 +52,7 @@ def test_frames_survive_the_wire(sent: list[Frame], piece: int) -> None:
     assert [frame for one in pieces for frame in decoder.feed(one)] == sent
 
 
-@settings(max_examples=400)
+@examples(400, deadline=200)
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_hostile_bytes(pieces: list[bytes]) -> None:
     """Any bytes are frames, an unfinished frame, or a FrameError."""
@@ -63,7 +64,7 @@ def test_hostile_bytes(pieces: list[bytes]) -> None:
         pass
 
 
-@settings(max_examples=400)
+@examples(400, deadline=200)
 @given(st.integers(0, 12), st.integers(0, 3), st.binary(max_size=60), st.booleans())
 def test_hostile_control_frames(kind: int, flags: int, body: bytes, deflate: bool) -> None:
     """Well framed nonsense is passed over or a FrameError, deflated or not."""

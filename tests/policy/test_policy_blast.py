@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.policy import Endpoint, Engine, Flow, ObjectRef, Settings
@@ -18,6 +18,7 @@ from tests.policy.mutation_cases import NAMES, PLAIN, PODS, SERVICES, front, por
 from tests.policy.policy_cases import ccnp, cnp, knp
 from tests.policy.test_policy_mutants import SMALL, passing, proxied, turned
 from tests.policy.test_policy_properties import policies
+from tests.tiers import examples
 
 Matrix = dict[tuple[Endpoint, Endpoint, int, str], bool]
 
@@ -35,7 +36,7 @@ def matrix(engine: Engine, endpoints: tuple[Endpoint, ...], asked: Any) -> Matri
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(policies("p"), policies("q"), policies("p"), st.booleans())
 def test_the_blast_radius_is_the_difference_of_two_matrices(
     live: dict[str, Any], other: dict[str, Any], changed: dict[str, Any], deleted: bool
@@ -59,7 +60,7 @@ def test_the_blast_radius_is_the_difference_of_two_matrices(
     assert radius.empty is (cells[0] == cells[1])
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(proxied("p"), proxied("p"))
 def test_lookups_names_and_requests_belong_to_it(
     live: dict[str, Any], changed: dict[str, Any]

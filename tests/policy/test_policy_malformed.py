@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from acns_chaos.errors import PolicyError
@@ -22,6 +22,7 @@ from acns_chaos.policy.validity import Finding, findings, problems
 from acns_chaos.policy.validity_neighbours import Neighbours
 from tests.policy.policy_cases import API, NAMESPACES, WEB, cnp, knp, to_api
 from tests.policy.policy_corruptions import corrupted, deep
+from tests.tiers import examples
 
 LONGEST = 600
 WORLD = Neighbours((), (WEB, API), NAMESPACES)
@@ -131,7 +132,7 @@ json_like = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(
         ["CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "NetworkPolicy"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.errors import PolicyError
@@ -37,6 +37,7 @@ from tests.policy.policy_cases import (
     to_api,
 )
 from tests.policy.test_policy_properties import policies
+from tests.tiers import examples
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests/data/vectors"
@@ -164,7 +165,7 @@ def test_every_cell_of_the_generated_worlds_is_the_engine_s_verdict() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(st.integers(0, 2**32))
 def test_every_cell_of_a_random_cluster_is_the_engine_s_verdict(seed: int) -> None:
     """Deny rules, prefixes, entities, names and named ports among them."""
@@ -186,7 +187,7 @@ agents = st.builds(
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(policies(), policies("q"), agents)
 def test_every_cell_is_the_engine_s_verdict_whatever_the_agents_settings(
     one: dict[str, Any], two: dict[str, Any], agent: Settings
@@ -199,7 +200,7 @@ def test_every_cell_is_the_engine_s_verdict_whatever_the_agents_settings(
     assert wrong(matrix) == []
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32), st.data())
 def test_the_matrix_after_a_change_is_a_new_matrix_of_the_changed_cluster(
     seed: int, data: st.DataObject
@@ -222,7 +223,7 @@ def test_the_matrix_after_a_change_is_a_new_matrix_of_the_changed_cluster(
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, 2**32), st.data())
 def test_the_delta_is_the_cell_by_cell_difference_of_two_brute_force_matrices(
     seed: int, data: st.DataObject
@@ -256,7 +257,7 @@ WIDE = (
 )
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(policies(), policies(), policies("q"))
 def test_two_matrices_made_apart_have_the_delta_of_their_engines(
     one: dict[str, Any], two: dict[str, Any], other: dict[str, Any]

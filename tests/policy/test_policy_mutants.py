@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.errors import PolicyError
@@ -40,6 +40,7 @@ from tests.policy.mutation_cases import (
 )
 from tests.policy.policy_cases import cnp
 from tests.policy.test_policy_properties import items, policies
+from tests.tiers import examples
 
 SMALL = (
     Endpoint.pod("shop", {"app": "a"}, ports=[(80, "TCP")]),
@@ -179,7 +180,7 @@ def check(world: World, mutant: Mutant) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(st.data(), policies("p"), policies("q"))
 def test_the_class_of_a_mutant_is_that_of_brute_force(
     data: st.DataObject, one: dict[str, Any], two: dict[str, Any]
@@ -192,7 +193,7 @@ def test_the_class_of_a_mutant_is_that_of_brute_force(
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.data(), proxied("p"), proxied("q"))
 def test_names_lookups_and_requests_are_judged_as_by_brute_force(
     data: st.DataObject, one: dict[str, Any], two: dict[str, Any]
@@ -206,7 +207,7 @@ def test_names_lookups_and_requests_are_judged_as_by_brute_force(
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.one_of(policies("p"), proxied("p")), policies("q"))
 def test_a_mutant_is_undone_without_a_trace(one: dict[str, Any], two: dict[str, Any]) -> None:
     """restore(apply(mutant)) is identity on raw JSON, and neither changes what it is given."""
@@ -222,7 +223,7 @@ def test_a_mutant_is_undone_without_a_trace(one: dict[str, Any], two: dict[str, 
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.one_of(policies("p"), proxied("p")), policies("q"))
 def test_ids_are_unique_stable_and_enough_to_make_the_mutant_again(
     one: dict[str, Any], two: dict[str, Any]
@@ -245,7 +246,7 @@ def test_ids_are_unique_stable_and_enough_to_make_the_mutant_again(
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.one_of(policies("p"), proxied("p")), policies("q"))
 def test_a_mutant_shares_nothing_with_the_live_policy(
     one: dict[str, Any], two: dict[str, Any]
@@ -295,7 +296,7 @@ EXAMPLES = [case.policy for case in CASES]
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.one_of(st.sampled_from(EXAMPLES), policies("p"), proxied("p")))
 def test_a_mutant_is_an_object_that_the_api_server_stores(policy: dict[str, Any]) -> None:
     """Only the agents refuse an invalid one: what is not stored is no mistake in a live policy."""

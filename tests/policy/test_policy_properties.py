@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.errors import PolicyError
@@ -15,6 +15,7 @@ from acns_chaos.policy.operators import OPERATORS, apply_operator
 from acns_chaos.policy.peer_fields import World
 from acns_chaos.policy.validity import problems
 from tests.policy.policy_cases import ccnp, cnp
+from tests.tiers import examples
 
 PODS = tuple(
     Endpoint.pod(namespace, labels, ports=[(80, "TCP"), (53, "UDP")])
@@ -79,7 +80,7 @@ def answers(engine: Engine) -> list[bool]:
     return [engine.allows(f.source, f.destination, f.port, f.protocol) for f in FLOWS]
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(policies(), policies("q"))
 def test_the_quick_answer_is_the_verdict(one: dict[str, Any], two: dict[str, Any]) -> None:
     """`allows` and `verdict` never differ, and a denied flow always has a reason."""
@@ -95,7 +96,7 @@ def test_the_quick_answer_is_the_verdict(one: dict[str, Any], two: dict[str, Any
                 assert side.selecting
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(policies(), policies(), policies("q"))
 def test_putting_the_original_back_gives_the_original_verdicts(
     original: dict[str, Any], mutant: dict[str, Any], other: dict[str, Any]
@@ -118,7 +119,7 @@ def test_putting_the_original_back_gives_the_original_verdicts(
     )
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(policies(), policies("q"))
 def test_widening_the_peers_of_an_allow_rule_closes_nothing(
     policy: dict[str, Any], other: dict[str, Any]
@@ -134,7 +135,7 @@ def test_widening_the_peers_of_an_allow_rule_closes_nothing(
     assert delta(engine, engine.with_policy(wider), FLOWS).closed == ()
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(policies(), policies("q"), items("from"))
 def test_one_more_deny_rule_opens_nothing_and_one_more_allow_rule_closes_nothing(
     policy: dict[str, Any], other: dict[str, Any], item: dict[str, Any]
@@ -150,7 +151,7 @@ def test_one_more_deny_rule_opens_nothing_and_one_more_allow_rule_closes_nothing
     assert delta(engine, engine.with_policy(more), FLOWS).closed == ()
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(st.permutations(range(3)), policies("a"), policies("b"), policies("c"))
 def test_the_order_of_policies_changes_no_verdict(
     order: list[int], one: dict[str, Any], two: dict[str, Any], three: dict[str, Any]
@@ -161,7 +162,7 @@ def test_the_order_of_policies_changes_no_verdict(
     assert answers(Engine(given_order, endpoints=PODS)) == answers(Engine(mixed, endpoints=PODS))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.sampled_from(list(OPERATORS)), policies())
 def test_an_operator_never_changes_its_input_and_always_changes_the_object(
     name: str, policy: dict[str, Any]
@@ -203,7 +204,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(json_values, st.sampled_from(["CiliumNetworkPolicy", "NetworkPolicy"]))
 def test_whatever_is_written_into_a_spec_gives_findings_or_rules_but_no_traceback(
     spec: Any, kind: str

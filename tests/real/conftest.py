@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from acns_chaos.cluster.kube import Api, kubeconfig_api
+from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.kubeconfig import kubeconfig_api
 from acns_chaos.cluster.pods import Ran, pods_of, run_in
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError

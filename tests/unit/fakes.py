@@ -110,6 +110,10 @@ class FakeApi:
         """Return the server's clock."""
         return datetime.now(UTC)
 
+    def hurried(self) -> "FakeApi":
+        """Return itself: it never asks anybody to wait."""
+        return self
+
     def delete(self, path: str, body: Any = None) -> dict[str, Any]:
         """Delete an object that is as the precondition says."""
         body = body or {}

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.cluster.policies import policy_ref
 from acns_chaos.cluster.records import LARGEST, Record, Records
 from acns_chaos.errors import ApiError, NotFound, RecordBroken
 from tests.failures.cluster import Actor, Cluster, Connection, Play
+from tests.tiers import examples
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -68,7 +69,7 @@ def through_the_cluster(one: Record) -> tuple[Record, int]:
     return found[0], len(maps)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60, derandomize=True)
 @given(spec=JSON, label=st.text())
 def test_any_original_comes_back_equal(spec: Any, label: str) -> None:
     """Empty lists, nulls, CRLF, quotes and every other character."""

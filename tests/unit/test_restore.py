@@ -4,7 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.cluster.policies import content, content_hash
@@ -17,6 +17,7 @@ from acns_chaos.errors import (
 )
 from acns_chaos.faults.ledger import outstanding
 from acns_chaos.faults.restore import restore_all
+from tests.tiers import examples
 from tests.unit.fakes import STOREFRONT, FakeApi, run_on, storefront_policy
 from tests.unit.test_inject import break_it, by_document
 
@@ -292,7 +293,7 @@ RULES = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     ingress=RULES,
     labels=st.none() | st.dictionaries(st.sampled_from("ab"), st.sampled_from("xy")),

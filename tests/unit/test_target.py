@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from acns_chaos.cluster.kube import kubeconfig_api
+from acns_chaos.cluster.kubeconfig import kubeconfig_api
 from acns_chaos.cluster.target import Choice, choose, connect, describe
 from acns_chaos.errors import ApiError, NotFound, TargetError
 

@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.cluster.policies import Policies, policy_ref
@@ -13,6 +13,7 @@ from acns_chaos.errors import ApiError, Conflict, Drifted, RestoreFailed
 from acns_chaos.faults import undo
 from acns_chaos.faults.ledger import CREATE, DELETE, MODIFY, Debt
 from acns_chaos.faults.undo import PutBack, put_back
+from tests.tiers import examples
 from tests.unit.fakes import POLICIES, STOREFRONT, FakeApi, storefront_policy
 
 REF = policy_ref("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
@@ -59,7 +60,7 @@ def paid(api: FakeApi, one: Debt, **more: Any) -> PutBack:
     return put_back(Policies(api), one, "method", "run-1", **more)  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60, derandomize=True)
 @given(spec=JSON, other=JSON, labels=MARKS, annotations=MARKS, forced=st.booleans())
 def test_any_original_comes_back_byte_for_byte(
     spec: Any, other: Any, labels: Any, annotations: Any, forced: bool

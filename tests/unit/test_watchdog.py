@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from acns_chaos.cluster.leases import Leases
 from acns_chaos.cluster.policies import content
 from acns_chaos.cluster.target import Choice
 from acns_chaos.errors import ApiError, WatchdogGone
 from acns_chaos.faults import watch
 from acns_chaos.faults.ledger import Debt
 from acns_chaos.faults.recovery import Keeper, age, record_of
+from acns_chaos.faults.tenure import Tenure
 from acns_chaos.faults.watch import Watch
 from acns_chaos.faults.watchdog import Watchdog
 from tests.unit.fakes import STOREFRONT, FakeApi, storefront_policy
@@ -144,6 +146,31 @@ def test_somebody_elses_edit_is_left_to_a_person(api: FakeApi, said: Said) -> No
         "unrestored": [],
     }
     assert api.objects[STOREFRONT]["spec"]["ingress"] == [{"fromEntities": ["all"]}]
+
+
+def test_a_lost_lease_ends_the_run_and_restores(api: FakeApi, said: Said) -> None:
+    """Restored first, said once, and no fault is let in afterwards."""
+    lease = Leases(api, "pets")  # type: ignore[arg-type]
+    lease.acquire(KEEPER.holder, 15)
+    said.dog._tenure = Tenure(KEEPER.holder, 15)
+    said.dog._tenure.add(lease)
+    said.hold(debt(1))
+    said.dog._keep_leases()
+    said.dog.tick()
+    assert said.heard() == []
+    (path,) = [path for path in api.objects if "/leases/" in path]
+    api.objects[path]["spec"]["holderIdentity"] = "run-2 you@host process 2"
+
+    said.dog._keep_leases()
+    said.dog.tick()
+    said.dog.tick()
+
+    assert is_original(api)
+    told = said.heard()
+    assert [one["event"] for one in told] == ["paid", "lease-lost"]
+    assert "is held by run-2 you@host process 2" in told[1]["sentence"]
+    refused = said.hold(debt(1))
+    assert "the run ends (The run lost its Lease" in refused["error"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from acns_chaos.lab.api.access.rbac_escalation import require_no_escalation
 from acns_chaos.lab.api.access.reviews import Reviews
 from acns_chaos.lab.api.access.start import started
 from acns_chaos.lab.api.describing.about import about
+from acns_chaos.lab.api.describing.discovery import minor_version
 from acns_chaos.lab.api.failures import Failure, Json
 from acns_chaos.lab.api.kinds import events_view
 from acns_chaos.lab.api.options import (
@@ -131,6 +132,7 @@ class Api:
         """Verbs on objects and collections."""
         resource = target.resource
         if target.subresource in WAYS_IN:
+            self._require_both(target, user)
             return await self._ways_in.answer(request, target.subresource, self._pod(target))
         verb = read_verb(request.method, target)
         if verb not in resource.verbs:
@@ -148,6 +150,12 @@ class Api:
             answer = self._write(request, target, verb, body, user)
         shown = events_view.shown(answer.body) if resource.view else answer.body
         return json_response(shown, answer.code, answer.warnings)
+
+    def _require_both(self, target: Target, user: User) -> None:
+        """From Kubernetes 1.35 on a WebSocket, which is opened with GET, wants create as well."""
+        if target.subresource != "log" and minor_version(self._git_version) >= 35:
+            what = "pods", target.subresource, target.namespace or "", target.name
+            self._auth.rbac.require(Attributes(user, "create", "", "", *what))
 
     def _pod(self, target: Target) -> Json:
         pod = self._store.find("Pod", target.namespace, target.name)

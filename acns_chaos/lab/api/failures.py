@@ -17,6 +17,8 @@ _CAUSES = {
     "Too long": "FieldValueTooLong",
     "Too many": "FieldValueTooMany",
     "Forbidden": "FieldValueForbidden",
+    "Not found": "FieldValueNotFound",
+    "Duplicate value": "FieldValueDuplicate",
 }
 
 

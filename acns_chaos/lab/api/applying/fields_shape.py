@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from acns_chaos.lab.api.kinds import pod_template
 from acns_chaos.lab.api.kinds.resources import Resource
 from acns_chaos.policy.schema import Field
 from acns_chaos.policy.schema_native import METADATA
@@ -52,6 +53,8 @@ _WHOLE_MAPS = frozenset(
         "spec.endpointSelector",
         "spec.nodeSelector",
         "spec.podSelector",
+        "spec.selector",
+        "spec.jobTemplate.spec.selector",
         "involvedObject",
         "related",
         "regarding",
@@ -70,6 +73,8 @@ def shape_of(resource: Resource) -> Shape:
 
 
 def _shape(described: Field, path: str) -> Shape:
+    if pod_template.inside(path):
+        return _shape_in_template(described, path)
     if described.type == "array" and path in _KEYED and described.items:
         # The items of these lists are owned member by member only in conditions.
         fields = dict.fromkeys(described.items.fields, LEAF)
@@ -81,4 +86,20 @@ def _shape(described: Field, path: str) -> Shape:
     if described.values is not None:
         return Shape("map", values=_shape(described.values, path + ".*"))
     members = {name: _shape(one, f"{path}.{name}") for name, one in described.fields.items()}
+    return Shape("struct", members)
+
+
+def _shape_in_template(described: Field, path: str) -> Shape:
+    """The shape of a place inside the template of a pod, where names tell how it merges."""
+    name = path.rpartition(".")[2]
+    keys = pod_template.LISTS_BY_KEY.get(name)
+    if described.type == "array" and keys and described.items:
+        fields = described.items.fields
+        members = {key: _shape(one, f"{path}.{key}") for key, one in fields.items()}
+        return Shape("keyed", values=Shape("struct", members), keys=keys)
+    if described.type != "object" or name in pod_template.WHOLE:
+        return GUESSED if described.type == "any" else LEAF
+    if described.values is not None:
+        return Shape("map", values=LEAF)
+    members = {key: _shape(one, f"{path}.{key}") for key, one in described.fields.items()}
     return Shape("struct", members)

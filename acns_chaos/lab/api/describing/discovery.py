@@ -121,6 +121,12 @@ def version(git_version: str) -> Json:
     }
 
 
+def minor_version(git_version: str) -> int:
+    """The 33 of "v1.33.5+acns-chaos-lab"; 0 when it has none."""
+    minor = str(version(git_version)["minor"]).rstrip("+")
+    return int(minor) if minor.isdecimal() else 0
+
+
 def aggregated(*, core: bool) -> Json:
     """All groups with all their resources in one document, as newer clients ask for it.
 
@@ -230,7 +236,9 @@ def _definition(resource: Resource) -> Json:
 def open_api(schema: Field) -> Json:
     """A schema in the form of a CustomResourceDefinition."""
     if schema.type == "any":
-        return {"type": "object"}
+        # A quantity is written as text or as a number.
+        either = [{"type": "string"}, {"type": "number"}]
+        return {"oneOf": either} if schema.format == "quantity" else {"type": "object"}
     if schema.type == "int-or-string":
         return {"x-kubernetes-int-or-string": True, "pattern": schema.pattern}
     found: Json = {"type": schema.type}

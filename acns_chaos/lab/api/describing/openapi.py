@@ -12,6 +12,7 @@ from functools import cache
 from acns_chaos.lab.api.describing.discovery import open_api
 from acns_chaos.lab.api.describing.openapi_text import describe
 from acns_chaos.lab.api.failures import Json
+from acns_chaos.lab.api.kinds import pod_template
 from acns_chaos.lab.api.kinds.resources import Resource, group_versions, of_group_version
 from acns_chaos.policy.schema_native import METADATA
 
@@ -96,12 +97,35 @@ def definitions_of(resource: Resource, prefix: str) -> Json:
         found["properties"] |= {"spec": dict(_OPEN), "status": dict(_OPEN)}
     else:
         found = open_api(resource.schema)
+        _tell_keys(found, "")
     found["properties"]["metadata"] = {"$ref": prefix + META}
     found["x-kubernetes-group-version-kind"] = [_kind_of(resource)]
     describe(resource.kind, found)
     metadata = open_api(METADATA)
     describe("ObjectMeta", metadata)
     return {definition_name(resource): found, META: metadata}
+
+
+def _tell_keys(schema: Json, path: str) -> None:
+    """Say of the lists in a pod's template by what they merge: clients make patches from it.
+
+    Args:
+        schema: of a part of an object; it is changed.
+        path: where in the object the part is; lists add nothing to it.
+    """
+    for name, member in schema.get("properties", {}).items():
+        place = f"{path}.{name}"
+        items = member.get("items", {})
+        keys = pod_template.LISTS_BY_KEY.get(name) if pod_template.inside(place) else None
+        if keys and items.get("type") == "object":
+            member["x-kubernetes-list-map-keys"] = list(keys)
+            member["x-kubernetes-list-type"] = "map"
+            member["x-kubernetes-patch-merge-key"] = keys[0]
+            # A volume's source is one of many: the ones that a patch does not name go.
+            keep = "merge,retainKeys" if name == "volumes" else "merge"
+            member["x-kubernetes-patch-strategy"] = keep
+        _tell_keys(member, place)
+        _tell_keys(items, place)
 
 
 def definition_name(resource: Resource) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from acns_chaos.lab.api.failures import Json, Problem
-from acns_chaos.lab.api.kinds import rbac_kinds
+from acns_chaos.lab.api.kinds import batch_kinds, rbac_kinds
 from acns_chaos.lab.api.kinds.schema import quoted
 from acns_chaos.policy.schema import ANY, BOOLEAN, INTEGER, STRING, STRING_MAP, STRINGS, Field
 from acns_chaos.policy.schema_native import kind_schema
@@ -112,6 +112,7 @@ FILL: Mapping[str, Callable[[Json], None]] = {
     "Secret": _fill_secret,
     "Namespace": _fill_namespace,
     "NetworkPolicy": _fill_network_policy,
+    **batch_kinds.FILL,
     **rbac_kinds.FILL,
 }
 """What a server puts into an object of a kind before it validates it."""
@@ -163,6 +164,7 @@ CHECK: Mapping[str, Callable[[Json], list[Problem]]] = {
     "ConfigMap": _check_data,
     "Secret": _check_secret,
     "Lease": _check_lease,
+    **batch_kinds.CHECK,
     **rbac_kinds.CHECK,
 }
 """Rules of a kind beyond its schema."""

@@ -7,7 +7,7 @@ server has for a kind and that is missing in the row is refused with a 501 that 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from acns_chaos.lab.api.kinds import auth_kinds, builtin, rbac_kinds
+from acns_chaos.lab.api.kinds import auth_kinds, batch_kinds, builtin, rbac_kinds
 from acns_chaos.policy.schema import Field
 from acns_chaos.policy.schema_cilium import POLICY
 from acns_chaos.policy.schema_native import NETWORK_POLICY
@@ -100,8 +100,6 @@ _READ_ONLY = (
     ("", "v1", "resourcequotas", "ResourceQuota", ("quota",), ()),
     (*_APPS, "controllerrevisions", "ControllerRevision", (), ()),
     ("autoscaling", "v2", *_HPA, ("all",)),
-    ("batch", "v1", "cronjobs", "CronJob", ("cj",), ("all",)),
-    ("batch", "v1", "jobs", "Job", (), ("all",)),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", (), ()),
     ("networking.k8s.io", "v1", "ingresses", "Ingress", ("ing",), ()),
     ("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", ("pdb",), ()),
@@ -177,6 +175,23 @@ RESOURCES = (
             ("replicasets", "ReplicaSet", ("rs",)),
             ("statefulsets", "StatefulSet", ("sts",)),
             ("daemonsets", "DaemonSet", ("ds",)),
+        )
+    ),
+    *(
+        Resource(
+            "batch",
+            "v1",
+            f"{kind.lower()}s",
+            kind,
+            short=short,
+            schema=schema,
+            status=True,
+            generation=True,
+            categories=("all",),
+        )
+        for kind, short, schema in (
+            ("CronJob", ("cj",), batch_kinds.CRON_JOB),
+            ("Job", (), batch_kinds.JOB),
         )
     ),
     Resource(

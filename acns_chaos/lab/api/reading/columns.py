@@ -1,7 +1,8 @@
 """Which columns a server prints for each kind, `-o wide` included.
 
 Names, order and wording are those of Kubernetes 1.33's printers and of the definitions that
-Cilium 1.19 installs. The columns of pods and workloads are in ``columns_apps``.
+Cilium 1.19 installs. The columns of pods and workloads are in ``columns_apps``, those of Jobs in
+``columns_batch``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 from acns_chaos.lab.api.failures import Json
 from acns_chaos.lab.api.kinds.resources import Resource
 from acns_chaos.lab.api.reading.columns_apps import APPS
+from acns_chaos.lab.api.reading.columns_batch import BATCH
 from acns_chaos.lab.api.reading.printing import (
     NONE,
     UNKNOWN,
@@ -190,6 +192,7 @@ _POLICY = (
 
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     **APPS,
+    **BATCH,
     "Service": (
         _NAME,
         _member("Type", "spec", "type", default="ClusterIP"),

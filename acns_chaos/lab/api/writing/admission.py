@@ -9,9 +9,9 @@ from typing import Any
 from acns_chaos.lab.api import failures
 from acns_chaos.lab.api.describing.discovery import custom_resource_definitions
 from acns_chaos.lab.api.failures import Json, Problem
+from acns_chaos.lab.api.kinds import batch_kinds, rbac_kinds
 from acns_chaos.lab.api.kinds.builtin import CHECK, FILL
 from acns_chaos.lab.api.kinds.objects import clone, validate_metadata
-from acns_chaos.lab.api.kinds.rbac_kinds import check_change
 from acns_chaos.lab.api.kinds.resources import BY_KIND, Resource
 from acns_chaos.lab.api.kinds.schema import quoted, validate
 from acns_chaos.lab.api.store import Store
@@ -113,9 +113,11 @@ def require_valid(resource: Resource, old: Json | None, new: Json) -> None:
 
 
 def _immutable(old: Json | None, new: Json) -> list[Problem]:
-    """What may not change: a binding's role, a Secret's type, and whatever says so of itself."""
+    """What may not change: a binding's role, a Job's pods, and whatever says so of itself."""
     if old and new["kind"].endswith("Binding"):
-        return check_change(old, new)
+        return rbac_kinds.check_change(old, new)
+    if old and new["kind"] == "Job":
+        return batch_kinds.check_change(old, new)
     if old and new["kind"] == "Secret" and old.get("type") != new.get("type"):
         shown = quoted(new.get("type", ""))
         return [Problem("type", "Invalid value", f"{shown}: field is immutable")]

@@ -10,7 +10,7 @@ from acns_chaos.lab.api.applying.apply_types import require_typed
 from acns_chaos.lab.api.applying.fields import same
 from acns_chaos.lab.api.applying.managed import Writing, same_owners, updated
 from acns_chaos.lab.api.failures import Failure, Json
-from acns_chaos.lab.api.kinds import events_view
+from acns_chaos.lab.api.kinds import batch_kinds, events_view
 from acns_chaos.lab.api.kinds.objects import generated_name, new_uid, now
 from acns_chaos.lab.api.kinds.resources import RESOURCES, Resource
 from acns_chaos.lab.api.options import DeleteOptions, WriteOptions
@@ -97,6 +97,9 @@ class Writes:
             new["metadata"]["generation"] = 1
         writing = Writing(options.manager, "", time, given)
         new["metadata"]["managedFields"] = given if owned else updated(resource, None, new, writing)
+        if resource.kind == "Job":
+            # After the owners of fields are told: nobody owns what the server makes of the UID.
+            batch_kinds.claim_pods(new)
         return Answer(201, new if options.dry_run else self._store.commit(new), tuple(warnings))
 
     def _require_namespace(self, resource: Resource, namespace: str | None) -> None:
