@@ -183,8 +183,9 @@ def sweep(api: Api, home: str, run: str, by: str) -> None:
             continue
         if held is not None and name in held.records:
             recover(api, trusted(records, held, name, cluster), by)
-        else:
-            # Never named in the Lease: then nothing was written to the policy.
+        elif held is not None:
+            # Never named in the Lease: then nothing was written to the policy. Where no Lease is
+            # found nobody can tell, and the record may hold the only original.
             records.remove(name)
 
 

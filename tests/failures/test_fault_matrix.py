@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 SEED = os.environ.get("ACNS_CHAOS_SEED", "5")
 
 
+POLICIES = "ciliumnetworkpolicies"
 ALL = ",".join(fault_matrix.KINDS)
 
 
@@ -97,3 +98,25 @@ def test_a_killed_run_is_laid_again_as_it_lay(tmp_path: Path) -> None:
             assert done.code == 0, done.output
             assert stand.is_original()
             assert stand.named() + stand.records() == []
+
+
+def test_a_restore_that_meets_trouble_says_what_to_do(tmp_path: Path) -> None:
+    """Whether the policy was reached or not: the record stands, and the same command goes on."""
+    asked = {
+        "the policy is not written": ({"verbs": ["update"], "resource": POLICIES}, 7),
+        "nothing is answered at all": ({}, 2),
+    }
+    with Stand(tmp_path) as stand:
+        left = leave(stand, "modify")
+        for what, (selection, code) in asked.items():
+            stand.renew()
+            left.lay(stand, old=False)
+            order = stand.order("503", {**selection, "user_agent": "acns-chaos-restore"})
+            told = stand.restore("--all", "--namespace", "pets")
+            stand.clear(order)
+            assert told.code == code, (what, told.output)
+            assert "keeps its record: give the same command again" in told.output, what
+            assert stand.named(), what
+            done = stand.restore("--all", "--namespace", "pets")
+            assert done.code == 0, done.output
+            assert stand.is_original()

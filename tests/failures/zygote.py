@@ -53,6 +53,8 @@ def main() -> int:
     ended, tell = os.pipe()
     signal.set_wakeup_fd(_unblocked(tell))
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    # Ctrl-C is meant for whoever reads from us; when they end, so do we.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _say({"ready": True})
     pending = b""
     while True:
@@ -99,6 +101,7 @@ def _become(order: dict[str, Any]) -> None:
     """Turn this fork into the process that was asked for."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

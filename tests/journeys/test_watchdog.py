@@ -202,6 +202,7 @@ def test_a_watchdog_that_dies_ends_the_run_in_order(own_chaos: Chaos, lab: Lab) 
     nothing_is_left(lab, before)
 
 
+@pytest.mark.full
 def test_a_watchdog_that_hangs_before_the_fault_lets_nothing_be_written(
     own_chaos: Chaos, lab: Lab
 ) -> None:

@@ -180,6 +180,7 @@ def billion_laughs() -> dict[str, Any]:
 TOO_LARGE = "is larger than 1.5 MiB, which no API server stores"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "words"),
     [

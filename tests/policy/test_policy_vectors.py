@@ -86,6 +86,7 @@ def test_a_sample_object_is_imported_or_refused_as_by_ciliums_agent(
     assert (not found) is vector["expected"]["valid"], found
 
 
+@pytest.mark.slow
 def test_generated_worlds_are_judged_as_by_ciliums_own_engine() -> None:
     """Every flow of every random world has the verdict that the engine of Cilium 1.19.4 gave."""
     lines = gzip.decompress((VECTORS / "generated.jsonl.gz").read_bytes()).splitlines()

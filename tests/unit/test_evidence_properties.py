@@ -108,6 +108,7 @@ def test_damage_never_raises(path, value):
     assert derive(journal).outcome in Outcome
 
 
+@pytest.mark.slow
 def test_a_changed_fact_is_never_held():
     """Signing again does not help: changed evidence is not HELD, whatever it is changed to."""
     tried, passed = 0, []
