@@ -18,9 +18,12 @@ __all__ = ["COMMANDS", "Failure", "LazyGroup", "main", "show"]
 
 # Name -> "module:function".
 COMMANDS: dict[str, str] = {
+    "blame": "acns_chaos.cli.blame:blame",
     "conformance": "acns_chaos.cli.conformance:conformance",
     "diff": "acns_chaos.cli.diff:diff",
+    "doctor": "acns_chaos.cli.doctor:doctor",
     "explain": "acns_chaos.cli.explain:explain",
+    "flows": "acns_chaos.cli.flows:flows",
     "lab": "acns_chaos.cli.lab:lab",
     "mutants": "acns_chaos.cli.mutants:mutants",
     "operators": "acns_chaos.cli.operators:operators",

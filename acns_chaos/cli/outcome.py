@@ -5,7 +5,8 @@ import json
 import click
 
 from acns_chaos.cli import show
-from acns_chaos.evidence import Outcome, judge, load_journal
+from acns_chaos.evidence.journal import judge, load_journal
+from acns_chaos.evidence.outcome import Outcome
 
 __all__ = ["outcome"]
 

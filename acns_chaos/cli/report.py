@@ -7,7 +7,7 @@ import click
 
 from acns_chaos.cli import show
 from acns_chaos.errors import JournalError
-from acns_chaos.evidence import load_journal
+from acns_chaos.evidence.journal import load_journal
 from acns_chaos.report import markdown
 
 __all__ = ["report"]

@@ -5,7 +5,7 @@ An empty one allows everything of this package; its keys narrow that:
 | key | holds | example |
 | --- | --- | --- |
 | `policies` | names that may be changed, with `*`, one per line | `allow-store-front-*` |
-| `kinds` | kinds that may be changed, one per line | `CiliumNetworkPolicy` |
+| `kinds` | kinds that may be changed, one per line; `Pod` for probers | `CiliumNetworkPolicy` |
 | `max-deadline-seconds` | how long a fault may stand at most | `120` |
 | `blackout` | when nothing may be changed, one window per line, UTC | `Mon-Fri 07:00-18:00` |
 
@@ -19,7 +19,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.policies import KINDS, PolicyRef
+from acns_chaos.cluster.policies import KINDS, POD, PolicyRef
 from acns_chaos.cluster.target import Target
 from acns_chaos.errors import NotFound, TargetRefused
 
@@ -90,7 +90,11 @@ class Allowed:
         """Say why a policy may not be changed for so many seconds, "" when it may."""
         if self.kinds and ref.kind not in self.kinds:
             return f"ConfigMap {ALLOWED} allows {', '.join(self.kinds)} only, not {ref.kind}."
-        if self.policies and not any(fnmatchcase(ref.name, one) for one in self.policies):
+        if (
+            ref.kind != POD
+            and self.policies
+            and not any(fnmatchcase(ref.name, one) for one in self.policies)
+        ):
             return f"ConfigMap {ALLOWED} allows {', '.join(self.policies)} only, not {ref.name}."
         if self.deadline and deadline > self.deadline:
             return (
@@ -128,7 +132,7 @@ def _parsed(data: Mapping[str, str]) -> Allowed:
         )
     kinds = _lines(data.get("kinds", ""))
     for kind in kinds:
-        if kind not in KINDS:
+        if kind not in (*KINDS, POD):
             raise TargetRefused(f"ConfigMap {ALLOWED} names no policy kind with {kind!r}.")
     text = data.get("max-deadline-seconds", "").strip()
     if text and not re.fullmatch(r"\d{1,6}", text):

@@ -5,10 +5,11 @@ from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.policies import Policies
+from acns_chaos.cluster.prober import is_prober
 from acns_chaos.policy import Endpoint, Engine
 from acns_chaos.policy.workloads import flow_text, workload_of
 
-__all__ = ["Inventory", "flow_text", "take_inventory", "workload_of"]
+__all__ = ["Inventory", "flow_text", "services_in", "take_inventory", "workload_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ def take_inventory(api: Api) -> Inventory:
         for pod in _list(api, "/api/v1/pods")
         if pod.get("status", {}).get("phase") == "Running"
         and not pod.get("spec", {}).get("hostNetwork")
+        # Ours stand beside a workload with its identity; whom a fault reaches does not change.
+        and not is_prober(pod)
     )
     services = tuple(_list(api, "/api/v1/services"))
     policies = tuple(Policies(api).all())
@@ -52,6 +55,13 @@ def take_inventory(api: Api) -> Inventory:
         services=services,
     )
     return Inventory(pods, policies, services, engine)
+
+
+def services_in(api: Api, namespace: str) -> list[dict[str, Any]]:
+    """List the raw Services of a namespace; errors as `take_inventory`."""
+    # By the list that whoever looks may read: that of the whole cluster.
+    every = _list(api, "/api/v1/services")
+    return [one for one in every if one["metadata"].get("namespace") == namespace]
 
 
 def _list(api: Api, path: str) -> list[dict[str, Any]]:

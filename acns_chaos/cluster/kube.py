@@ -156,6 +156,38 @@ class Api:
         self._heard(response.headers.get("Date"))
         return response
 
+    def stream(self, path: str, query: Mapping[str, str], silence: float) -> Any:
+        """Open an answer that is read while it comes, such as a watch.
+
+        Args:
+            path: absolute path on the server.
+            query: query parameters.
+            silence: seconds without a byte after which reading fails.
+
+        Returns:
+            The urllib3 response, not read; the caller closes it.
+
+        Raises:
+            As `request`.
+        """
+        import urllib3
+
+        headers = {"Accept": "application/json", "User-Agent": self._agent, **self.headers()}
+        try:
+            response = self.client.rest_client.pool_manager.request(
+                "GET",
+                f"{self.server}{path}?{urlencode(query)}",
+                headers=headers,
+                timeout=urllib3.Timeout(connect=self._timeout, read=silence),
+                retries=False,
+                preload_content=False,
+            )
+            if response.status != 200:
+                _answer("GET", path, response.status, response.read())
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiError(f"no answer to GET {path} ({reason(error)})") from error
+        return response
+
     def _heard(self, date: str | None) -> None:
         """Learn the server's clock from an answer; a proxy may leave the header out."""
         try:

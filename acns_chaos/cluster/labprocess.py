@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from acns_chaos.cluster.labregistry import LOG, find_lab, lab_home
+from acns_chaos.cluster.prometheus.settings import ELSEWHERE
 from acns_chaos.errors import TargetError
 
 __all__ = ["LabProcess", "join_or_start", "lab_command", "lab_program", "start_detached"]
@@ -31,14 +32,16 @@ class LabProcess:
     Attributes:
         world: name of its world.
         server: its API server's address.
-        environ: what it hands over: KUBECONFIG and the addresses of shop and Prometheus.
+        environ: what it hands over: KUBECONFIG and the addresses of shop and Prometheus; "" for
+            what goes with a Prometheus of somebody's own, credentials above all.
         joined: whether somebody else started it (and will end it).
     """
 
     def __init__(self, ready: Mapping[str, Any], process: subprocess.Popen[str] | None) -> None:
         self.world = str(ready["world"])
         self.server = str(ready["server"])
-        self.environ = {str(key): str(value) for key, value in ready["env"].items()}
+        handed = {str(key): str(value) for key, value in ready["env"].items()}
+        self.environ = {**dict.fromkeys(ELSEWHERE, ""), **handed}
         self.joined = process is None
         self._process = process
 

@@ -13,7 +13,7 @@ from typing import Any
 from acns_chaos.cluster.allowed import ALLOWED
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import LEASE
-from acns_chaos.cluster.policies import KINDS
+from acns_chaos.cluster.policies import KINDS, POD
 from acns_chaos.cluster.stop import CENTRAL, STOP
 
 __all__ = [
@@ -22,20 +22,25 @@ __all__ = [
     "NEEDS",
     "TIERS",
     "Need",
+    "lacking",
     "missing",
     "needs_of_change",
     "needs_of_run",
     "table",
 ]
 
-LOOK, EXPERIMENT, JANITOR, CLUSTERWIDE = TIERS = ("look", "experiment", "janitor", "clusterwide")
+TIERS = ("look", "experiment", "janitor", "clusterwide", "prober")
+LOOK, EXPERIMENT, JANITOR, CLUSTERWIDE, PROBER = TIERS
 JANITOR_LEASE = "acns-chaos-janitor"
 CLUSTERWIDE_LEASE = "acns-chaos-clusterwide"
 
 # Where a permission is needed: the experiment's namespace, the whole cluster, or a named one.
 HOME, EVERYWHERE, SYSTEM, DEFAULT = "NAMESPACE", "", "kube-system", "default"
 _ADDRESSES = ("read_storefront", "read_order", "read_connection")
+_FLOWS = ("read_flows", "relay_is_healthy", "explain_drops")
 _EXEC = ("read_egress", "read_connection")
+# No probe but a control; it insists on nothing.
+_TIMELINE = ("timeline",)
 _OF_NAMESPACE, _OF_JANITOR = f"{LEASE}.{HOME}", f"{JANITOR_LEASE}.{HOME}"
 
 
@@ -94,6 +99,10 @@ NEEDS: tuple[Need, ...] = (
     _need(LOOK, EVERYWHERE, _CNP, "list", "a verdict depends on every policy"),
     _need(LOOK, EVERYWHERE, _CCNP, "list", "a verdict depends on every policy"),
     _need(LOOK, EVERYWHERE, _NETPOL, "list", "a verdict depends on every policy"),
+    # The control `timeline` does without where it is not granted, and says so.
+    _need(LOOK, EVERYWHERE, _CNP, "watch", "see when one changes", probes=_TIMELINE),
+    _need(LOOK, EVERYWHERE, _CCNP, "watch", "see when one changes", probes=_TIMELINE),
+    _need(LOOK, EVERYWHERE, _NETPOL, "watch", "see when one changes", probes=_TIMELINE),
     _need(LOOK, EVERYWHERE, "namespaces", "get", "tell the cluster by kube-system's UID"),
     _need(LOOK, EVERYWHERE, "namespaces", "list", "selectors read their labels"),
     _need(LOOK, EVERYWHERE, "pods", "list", "who a policy selects; where to try; Cilium's version"),
@@ -103,6 +112,16 @@ NEEDS: tuple[Need, ...] = (
     # The same WebSocket, as Kubernetes 1.35 judges it.
     _need(LOOK, HOME, "pods/exec", "create", "the same, from Kubernetes 1.35 on", later=True),
     _need(LOOK, HOME, "deployments.apps", "list", "is it Ready", probes=("read_readiness",)),
+    _need(
+        *(LOOK, SYSTEM, "secrets", "get", "certificates for Hubble relay"),
+        names=("hubble-relay-client-certs",),
+        probes=_FLOWS,
+    ),
+    _need(LOOK, SYSTEM, "pods/portforward", "get", "the way to Hubble relay", probes=_FLOWS),
+    _need(
+        *(LOOK, SYSTEM, "pods/portforward", "create", "the same, from Kubernetes 1.35 on"),
+        later=True,
+    ),
     _need(EXPERIMENT, HOME, _CNP, _WRITES, _BACK, by_change=True),
     _need(EXPERIMENT, HOME, _NETPOL, _WRITES, _BACK, by_change=True),
     _need(EXPERIMENT, HOME, "configmaps", "get", "opt-in, stop object, records", elsewhere=True),
@@ -138,6 +157,7 @@ NEEDS: tuple[Need, ...] = (
         *(CLUSTERWIDE, CENTRAL, _LEASES, "get update", "one cluster-wide fault at a time"),
         names=(CLUSTERWIDE_LEASE,),
     ),
+    _need(PROBER, HOME, "pods", "get create delete", "ask for a workload without wget and nc"),
 )
 
 
@@ -164,6 +184,9 @@ def needs_of_change(kind: str, change: str, elsewhere: bool = False) -> list[Nee
         change: "modify", "delete" or "create".
         elsewhere: it lies in another namespace than the experiment's, or in none.
     """
+    if kind == POD:
+        found = [one for one in NEEDS if one.tier == PROBER]
+        return found + ([one for one in NEEDS if one.elsewhere] if elsewhere else [])
     _, plural, namespaced = KINDS[kind]
     tier = EXPERIMENT if namespaced else CLUSTERWIDE
     found = [one for one in NEEDS if one.tier == tier and one.by_change and one.resource == plural]
@@ -189,16 +212,36 @@ def missing(api: Api, needs: Iterable[Need], namespace: str) -> str:
     Raises:
         ApiError: the server does not tell.
     """
-    lacking: dict[str, list[str]] = {}
+    by_tier: dict[str, list[str]] = {}
     for need in needs:
-        for verb in need.verbs:
-            for name in need.names or ("",):
-                if not _may(api, need, verb, name.replace(HOME, namespace), namespace):
-                    lacking.setdefault(need.tier, []).append(_phrase(need, verb, name, namespace))
+        for phrase in lacking(api, need, namespace):
+            by_tier.setdefault(need.tier, []).append(phrase)
     return "; ".join(
         f"{', '.join(dict.fromkeys(phrases))} (deploy/rbac/{tier}.yaml)"
-        for tier, phrases in lacking.items()
+        for tier, phrases in by_tier.items()
     )
+
+
+def lacking(api: Api, need: Need, namespace: str) -> list[str]:
+    """Ask the server about each verb of one need.
+
+    Args:
+        api: the connection, with the credentials in question.
+        need: what to ask about.
+        namespace: the experiment's.
+
+    Returns:
+        One phrase for each verb that this account may not, such as "update leases in namespace x".
+
+    Raises:
+        ApiError: the server does not tell.
+    """
+    return [
+        _phrase(need, verb, name, namespace)
+        for verb in need.verbs
+        for name in need.names or ("",)
+        if not _may(api, need, verb, name.replace(HOME, namespace), namespace)
+    ]
 
 
 def _may(api: Api, need: Need, verb: str, name: str, namespace: str) -> bool:

@@ -14,7 +14,29 @@ from urllib.parse import urlencode
 from acns_chaos.cluster.kube import Api
 from acns_chaos.errors import ApiError, NotFound
 
-__all__ = ["Ran", "connected_by", "pods_of", "run_in", "service_address", "service_of"]
+__all__ = [
+    "Place",
+    "Ran",
+    "connected_by",
+    "lacks_tool",
+    "pods_of",
+    "run_in",
+    "service_address",
+    "service_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command runs.
+
+    Attributes:
+        pod: its name.
+        container: one of its containers.
+    """
+
+    pod: str
+    container: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +178,11 @@ def connected_by(ran: Ran) -> bool | None:
     if ran.code == 0 or "refused" in ran.output:
         return True
     return False if "timed out" in ran.output else None
+
+
+def lacks_tool(ran: Ran) -> bool:
+    """Whether the container has no such program, as its runtime or its shell says."""
+    return ran.code in (126, 127)
 
 
 def _code(status: str) -> int | None:

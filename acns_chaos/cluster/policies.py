@@ -15,7 +15,16 @@ from typing import Any
 from acns_chaos.cluster.kube import Api
 from acns_chaos.errors import ApiError, Conflict, NotFound, PolicyError
 
-__all__ = ["MANAGER", "Policies", "PolicyRef", "content", "content_hash", "policy_ref"]
+__all__ = [
+    "MANAGER",
+    "POD",
+    "Policies",
+    "PolicyRef",
+    "content",
+    "content_hash",
+    "policy_ref",
+    "recorded_ref",
+]
 
 # What a run's writes are signed with in managedFields; its nets add who they are: "-watchdog".
 MANAGER = "acns-chaos"
@@ -24,6 +33,10 @@ KINDS = {
     "CiliumClusterwideNetworkPolicy": ("cilium.io/v2", "ciliumclusterwidenetworkpolicies", False),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", True),
 }
+# A run may make pods as well (`cluster.prober`): recorded and removed as policies are, never listed
+# among them and never a fault.
+POD = "Pod"
+_RECORDED = {**KINDS, POD: ("v1", "pods", True)}
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -46,9 +59,9 @@ class PolicyRef:
     @property
     def collection(self) -> str:
         """Path of the collection the object lives in."""
-        version, plural, namespaced = KINDS[self.kind]
+        version, plural, namespaced = _RECORDED[self.kind]
         scope = f"/namespaces/{self.namespace}" if namespaced else ""
-        return f"/apis/{version}{scope}/{plural}"
+        return f"/api{'s' if '/' in version else ''}/{version}{scope}/{plural}"
 
     @property
     def path(self) -> str:
@@ -64,11 +77,22 @@ def policy_ref(kind: str, namespace: str, name: str) -> PolicyRef:
     """
     if kind not in KINDS:
         raise PolicyError(f"{kind!r} is not a policy kind: use one of {', '.join(KINDS)}.")
+    return recorded_ref(kind, namespace, name)
+
+
+def recorded_ref(kind: str, namespace: str, name: str) -> PolicyRef:
+    """Name an object that a record may be about: a policy, or a pod of ours.
+
+    Raises:
+        PolicyError: the kind is none of them, or a name is none.
+    """
+    if kind not in _RECORDED:
+        raise PolicyError(f"{kind!r} is no kind that a run records.")
     for what, given in (("policy", name), ("namespace", namespace)):
         missing = given == "" and what == "namespace"
         if not missing and not (isinstance(given, str) and NAME.fullmatch(given)):
             raise PolicyError(f"{given!r} is no Kubernetes name, so no {what} can be called that.")
-    return PolicyRef(kind, namespace if KINDS[kind][2] else "", name)
+    return PolicyRef(kind, namespace if _RECORDED[kind][2] else "", name)
 
 
 def content(policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,6 +223,9 @@ class Policies:
         """
         metadata = live["metadata"]
         conditions = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        if ref.kind == POD:
+            # Its kubelet writes its status all the time, which makes it no other pod.
+            del conditions["resourceVersion"]
         options: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -211,4 +238,4 @@ class Policies:
     @staticmethod
     def _ref(policy: Mapping[str, Any]) -> PolicyRef:
         metadata = policy["metadata"]
-        return policy_ref(str(policy["kind"]), metadata.get("namespace", ""), metadata["name"])
+        return recorded_ref(str(policy["kind"]), metadata.get("namespace", ""), metadata["name"])

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.policies import PolicyRef, policy_ref
+from acns_chaos.cluster.policies import POD, PolicyRef, recorded_ref
 from acns_chaos.errors import ApiError, Conflict, NotFound, PolicyError, RecordBroken
 
 __all__ = ["FINALIZER", "LABEL", "Record", "Records"]
@@ -101,7 +101,7 @@ class Record:
             )
         try:
             about = json.loads(data["about"])
-            ref = policy_ref(**about.pop("ref"))
+            ref = recorded_ref(**about.pop("ref"))
             before, fault = (
                 json.loads(data[key]) if key in data else None
                 for key in ("original.json", "fault.json")
@@ -112,6 +112,11 @@ class Record:
             raise RecordBroken(
                 f"ConfigMap {name} cannot be read as a record ({type(error).__name__}: {error})."
             ) from error
+        if ref.kind == POD and record.change != "create":
+            raise RecordBroken(
+                f"ConfigMap {name} says that a pod was changed or deleted, and no run does that: "
+                "nothing of it is believed."
+            )
         return record
 
     def sha256(self) -> str:

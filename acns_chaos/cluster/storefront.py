@@ -4,6 +4,8 @@ New connections, because a kept-alive one stalls and recovers on its own clock (
 captures, "What a client sees"); a denied one costs exactly the client's own time-out.
 """
 
+import functools
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +15,11 @@ from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.pods import service_of
 from acns_chaos.errors import NotFound
 
-__all__ = ["Answer", "ask", "storefront_url"]
+__all__ = ["AGENT", "ANSWER", "CONNECTION", "Answer", "ask", "cause", "storefront_url"]
+
+AGENT = "acns-chaos"
+# What a client in silence waited for.
+CONNECTION, ANSWER = "connection", "answer"
 
 URL_VARIABLE = "ACNS_CHAOS_STOREFRONT_URL"
 
@@ -28,6 +34,9 @@ class Answer:
         detail: one phrase for people.
         seconds: from the first packet to the last.
         body: the answer's first 2,000 characters.
+        waited_for: of silence: CONNECTION (nobody took it) or ANSWER (it stood, and nothing came).
+        connected: seconds until the connection stood; None when it never did.
+        first_byte: seconds until the answer began; None when it never did.
     """
 
     status: int
@@ -35,6 +44,9 @@ class Answer:
     detail: str
     seconds: float
     body: str = ""
+    waited_for: str = ""
+    connected: float | None = None
+    first_byte: float | None = None
 
 
 def storefront_url(api: Api, namespace: str, service: str, environ: Mapping[str, str]) -> str:
@@ -80,13 +92,23 @@ def ask(method: str, url: str, timeout: float, body: Any = None) -> Answer:
     """
     import requests
 
+    adapter = _timed_adapter()
+    _connecting.at = 0.0
     started = time.monotonic()
 
     def took() -> float:
         return round(time.monotonic() - started, 4)
 
+    def connected() -> float | None:
+        return round(_connecting.at - started, 4) if _connecting.at else None
+
+    def silent(waited_for: str, detail: str) -> Answer:
+        return Answer(0, True, detail, took(), waited_for=waited_for, connected=connected())
+
     try:
         with requests.Session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, adapter())
             # The shop is asked directly: a proxy's answer would be the proxy's view.
             session.trust_env = False
             answer = session.request(
@@ -94,22 +116,66 @@ def ask(method: str, url: str, timeout: float, body: Any = None) -> Answer:
                 url,
                 json=body,
                 timeout=(timeout, timeout),
-                headers={"Connection": "close", "User-Agent": "acns-chaos"},
+                headers={"Connection": "close", "User-Agent": AGENT},
             )
     except requests.ConnectTimeout:
-        return Answer(0, True, f"no connection within {timeout:g} s", took())
+        return silent(CONNECTION, f"no connection within {timeout:g} s")
     except requests.ReadTimeout:
-        return Answer(0, True, f"connected, but no answer within {timeout:g} s", took())
+        return silent(ANSWER, f"connected, but no answer within {timeout:g} s")
     except requests.ConnectionError as error:
-        return Answer(0, False, f"connection failed: {_cause(error)}", took())
+        if "timed out" in str(error).lower():
+            # requests' name for silence in the middle of an answer, and for the system's own limit.
+            where = ANSWER if connected() else CONNECTION
+            return silent(where, f"the {where} met silence ({timeout:g} s)")
+        return Answer(0, False, f"connection failed: {cause(error)}", took(), connected=connected())
     except requests.RequestException as error:
-        return Answer(0, False, f"cannot be asked: {_cause(error)}", took())
+        return Answer(0, False, f"cannot be asked: {cause(error)}", took(), connected=connected())
     return Answer(
-        answer.status_code, False, f"answered {answer.status_code}", took(), answer.text[:2000]
+        answer.status_code,
+        False,
+        f"answered {answer.status_code}",
+        took(),
+        answer.text[:2000],
+        connected=connected(),
+        first_byte=round(answer.elapsed.total_seconds(), 4),
     )
 
 
-def _cause(error: BaseException) -> str:
+_connecting = threading.local()
+
+
+@functools.cache
+def _timed_adapter() -> Any:
+    """Make requests note, in this thread, when a connection stands; it has no hook for that."""
+    import requests.adapters
+    import urllib3
+
+    class Http(urllib3.connection.HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            _connecting.at = time.monotonic()
+
+    class Https(urllib3.connection.HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            _connecting.at = time.monotonic()
+
+    class HttpPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Http
+
+    class HttpsPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Https
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+            super().init_poolmanager(*arguments, **more)
+            pools = {"http": HttpPool, "https": HttpsPool}
+            self.poolmanager.pool_classes_by_scheme = pools
+
+    return Adapter
+
+
+def cause(error: BaseException) -> str:
     """Find the innermost reason; requests wraps urllib3 wraps the socket's."""
     text = str(error)
     for word in ("refused", "reset", "unreachable", "resolve"):

@@ -1,4 +1,4 @@
-"""What surrounds a run: `guard` (target, safety net, outcome) and `lab` (the stand-in cluster).
+"""Around a run: `guard` (target, safety net, outcome), `lab` (stand-in cluster) and `timeline`.
 
 The host looks hooks up by name, calls them with the arguments they declare, swallows what they
 raise (all but InterruptExecution), and may call one twice: each is idempotent.

@@ -16,6 +16,7 @@ import atexit
 import logging
 import os
 import signal
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from chaoslib import __version__ as lib_version
@@ -30,14 +31,17 @@ from acns_chaos.controls import lab
 from acns_chaos.controls.reading import activities, require_lab, require_own_place, roles
 from acns_chaos.controls.signals import Shield, ignored_signals
 from acns_chaos.errors import AcnsChaosError, ArgumentError, RestoreFailed, TargetError
-from acns_chaos.evidence import Outcome, derive, sign
 from acns_chaos.evidence.arguments import numbers
-from acns_chaos.evidence.facts import is_inject
+from acns_chaos.evidence.facts import is_inject, wants_prober
+from acns_chaos.evidence.outcome import Outcome
+from acns_chaos.evidence.rules import derive
+from acns_chaos.evidence.signature import sign
 from acns_chaos.faults.interlock import DEADLINE, Interlock, whoami
 from acns_chaos.faults.ledger import outstanding
+from acns_chaos.faults.probers import remove_probers
 from acns_chaos.faults.recording import recorded_hashes
 from acns_chaos.faults.restore import restore_all
-from acns_chaos.faults.runcontext import RunContext, arm, disarm, new_run_id, refuse
+from acns_chaos.faults.runcontext import Recording, RunContext, arm, disarm, new_run_id, refuse
 
 __all__ = [
     "after_activity_control",
@@ -132,7 +136,7 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
     _State.roles = roles(experiment, EVENTS)
     require_namespace(api, target)
     played = activities(experiment)
-    if any(is_inject(activity) for activity in played):
+    if any(is_inject(activity) or wants_prober(activity) for activity in played):
         probes = {str((one.get("provider") or {}).get("func")) for one in played}
         _State.interlock = _interlock(run, choice, configuration, probes)
         _State.interlock.engage()
@@ -276,15 +280,24 @@ def _settle() -> None:
     An API server that is silent or overloaded is asked again for a while: this is the last net.
     """
     run = _State.run
-    if run is None or not outstanding(run.ledger):
+    if run is None:
         return
-    run.phase = "guard"
-    logger.warning("The run ends with a policy still changed: the guard restores it now.")
+    if outstanding(run.ledger):
+        run.phase = "guard"
+        logger.warning("The run ends with a policy still changed: the guard restores it now.")
+        _until_done(lambda: restore_all(run))
+    # After every policy: a pod takes a second to end, and no outage waits for that.
+    if any(debt.open for debt in run.ledger.probers()):
+        _until_done(lambda: remove_probers(run))
+
+
+def _until_done(work: Callable[[], object]) -> None:
+    """Try until it is done, or will not be; a failure is said loudly."""
     last: list[str] = []
 
     def settled() -> bool:
         try:
-            restore_all(run)
+            work()
         except RestoreFailed as error:
             last[:] = [str(error)]
             return not error.retryable
@@ -302,6 +315,10 @@ def _settle() -> None:
 
 def _end() -> None:
     disarm()
+    if _State.run and _State.run.timeline:
+        _State.run.timeline.stop()
+    if _State.run:
+        _State.run.remembered.close()
     if _State.interlock:
         _State.interlock.release()
     _State.interlock = None
@@ -322,6 +339,18 @@ def _section(host: dict[str, Any]) -> dict[str, Any]:
         "target": run.target.as_json() if run else None,
         "refused": _State.refused or None,
         "faults": [debt.as_json() for debt in run.ledger.all()] if run else [],
+        "probers": [debt.as_json() for debt in run.ledger.probers()] if run else [],
         "events": sorted(run.events, key=lambda event: event["at"]) if run else [],
+        **({"timeline": _timeline(run.timeline)} if run and run.timeline else {}),
         "host": host,
     }
+
+
+def _timeline(recording: Recording) -> dict[str, Any]:
+    """End the sampling and take what came of it; the judgement never waits or fails for it."""
+    try:
+        return recording.finish()
+    except Exception as error:  # noqa: BLE001
+        why = f"it failed: {type(error).__name__}"
+        logger.warning(f"Timeline: {why}.")
+        return {"schema": 1, "faults": [], "not_observed": [{"source": "all", "why": why}]}

@@ -1,12 +1,7 @@
 """What a run proves: readings, and from a journal to its outcome.
 
-Here belong the words of readings, the rules of the outcome and the journal's signature. Writing
-the journal is the host's, deciding when to sign the guard's, showing it to people `report`'s.
+Here belong the words of readings (`readings`), the rules of the outcome (`rules`, `outcome`), the
+journal and its signature (`journal`, `signature`), and what probes read. Writing the journal is the
+host's, deciding when to sign the guard's, showing it to people `report`'s. Nothing is imported
+here: an activity pays only for what it uses.
 """
-
-from acns_chaos.evidence.journal import judge, load_journal
-from acns_chaos.evidence.outcome import Judgement, Outcome
-from acns_chaos.evidence.rules import derive
-from acns_chaos.evidence.signature import sign, verify
-
-__all__ = ["Judgement", "Outcome", "derive", "judge", "load_journal", "sign", "verify"]

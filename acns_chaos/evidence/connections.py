@@ -1,71 +1,25 @@
-"""Readings from inside pods: a URL's headers, and a connection that should be denied."""
+"""Readings from inside pods: a connection that should be denied."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.pods import Ran, connected_by, pods_of, run_in, service_address
+from acns_chaos.cluster.pods import connected_by, service_address
 from acns_chaos.cluster.prometheus import Prometheus, drops_of_workload
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError
+from acns_chaos.evidence.places import Asker
 from acns_chaos.evidence.readings import DENIED, OPEN, UNKNOWN, Reading, reading
 
-__all__ = ["read_connection", "read_url"]
-
-# Beyond the tool's own time-out: the exec session's start and end.
-SLACK = 5.0
-
-
-def read_url(
-    api: Api,
-    namespace: str,
-    workload: str,
-    container: str,
-    url: str,
-    expect: str,
-    timeout: float,
-) -> Reading:
-    """Fetch a URL's headers in a pod.
-
-    Args:
-        api: the cluster.
-        namespace: of the workload.
-        workload: whose pod.
-        container: "" is the pod's first.
-        url: absolute.
-        expect: OPEN or DENIED.
-        timeout: seconds for wget, its name lookup included.
-
-    Returns:
-        OPEN when wget got an answer, even an HTTP error: something answered. DENIED when the
-        connection met silence. UNKNOWN otherwise: "bad address" does not tell whether a policy
-        refused the lookup or the name does not exist (reference captures, "What a client sees").
-    """
-    what = f"{url} from {namespace}/{workload}"
-    command = ["wget", "--spider", "-T", f"{max(1, round(timeout))}", url]
-    try:
-        ran = _run(api, namespace, workload, container, command, timeout + SLACK)
-    except ApiError as error:
-        return reading(UNKNOWN, what, str(error), None, expect, {"command": command})
-    state = _url_state(ran)
-    last = (ran.output.strip().splitlines() or ["no output"])[-1]
-    evidence = {"command": command, "code": ran.code, "output": ran.output[-1000:]}
-    sentence = f"{' '.join(command)}: {last} ({ran.seconds * 1000:.0f} ms)"
-    return reading(state, what, sentence, state == expect, expect, evidence, seconds=ran.seconds)
-
-
-def _url_state(ran: Ran) -> str:
-    if ran.code == 0 or "server returned error" in ran.output:
-        return OPEN
-    return DENIED if "timed out" in ran.output else UNKNOWN
+__all__ = ["read_connection"]
 
 
 def read_connection(
     api: Api,
     environ: Mapping[str, str],
+    asker: Asker,
     namespace: str,
     workload: str,
-    container: str,
     service: str,
     port: int,
     expect: str,
@@ -77,9 +31,9 @@ def read_connection(
     Args:
         api: the cluster.
         environ: looked up for Prometheus' address.
+        asker: runs the command as the workload.
         namespace: of both.
         workload: whose pod connects.
-        container: "" is the pod's first.
         service: to whom.
         port: of the Service.
         expect: OPEN or DENIED.
@@ -97,16 +51,16 @@ def read_connection(
         command = ["nc", "-zv", f"-w{wait}", address, str(port)]
         # First the counter, then the packet: a drop already counted must not count for this one.
         counted, trouble = _drops(environ, namespace, workload, service)
-        ran = _run(api, namespace, workload, container, command, wait + SLACK)
+        ran = asker.run(command, wait)
+        if asker.place and asker.by == "prober":
+            # Its drops are counted under its own name: count those, then ask once more.
+            counted, trouble = _drops(environ, namespace, workload, service, asker.place.pod)
+            ran = asker.run(command, wait)
     except ApiError as error:
         return reading(UNKNOWN, what, str(error), None, expect, {})
     connected = connected_by(ran)
     last = (ran.output.strip().splitlines() or ["no output"])[-1]
-    evidence: dict[str, Any] = {
-        "command": command,
-        "code": ran.code,
-        "output": ran.output[-1000:],
-    }
+    evidence: dict[str, Any] = asker.evidence(command, ran)
     if connected is None:
         return reading(UNKNOWN, what, f"cannot tell: {last}", None, expect, evidence)
     if connected:
@@ -114,7 +68,9 @@ def read_connection(
     drops = (
         0.0
         if trouble
-        else _new_drops(environ, namespace, workload, service, counted, evidence_timeout)
+        else _new_drops(
+            environ, (namespace, workload, service, _prober(asker)), counted, evidence_timeout
+        )
     )
     evidence["drops"] = drops
     if drops <= 0:
@@ -124,21 +80,19 @@ def read_connection(
     return reading(DENIED, what, text, expect == DENIED, expect, evidence, seconds=ran.seconds)
 
 
-def _run(
-    api: Api, namespace: str, workload: str, container: str, command: list[str], timeout: float
-) -> Ran:
-    pod = pods_of(api, namespace, workload)[0]
-    where = container or str(pod["spec"]["containers"][0]["name"])
-    return run_in(api, namespace, str(pod["metadata"]["name"]), where, command, timeout)
+def _prober(asker: Asker) -> str:
+    return asker.place.pod if asker.place and asker.by == "prober" else ""
 
 
 def _drops(
-    environ: Mapping[str, str], namespace: str, workload: str, service: str
+    environ: Mapping[str, str], namespace: str, workload: str, service: str, prober: str = ""
 ) -> tuple[float, str]:
     """Sum the policy drops at both ends; the trouble, if Prometheus cannot be asked."""
     try:
         prometheus = Prometheus.from_environ(environ)
         leaving = prometheus.policy_drops(drops_of_workload(namespace, workload, "egress"))
+        if prober:
+            leaving += prometheus.policy_drops(drops_of_workload(namespace, prober, "egress"))
         arriving = prometheus.policy_drops(drops_of_workload(namespace, service, "ingress"))
     except ApiError as error:
         return 0.0, str(error)
@@ -147,16 +101,14 @@ def _drops(
 
 def _new_drops(
     environ: Mapping[str, str],
-    namespace: str,
-    workload: str,
-    service: str,
+    ends: tuple[str, str, str, str],
     before: float,
     timeout: float,
 ) -> float:
     """Wait until the drop shows in the counters; scraping takes its time."""
 
     def more() -> float:
-        after, trouble = _drops(environ, namespace, workload, service)
+        after, trouble = _drops(environ, *ends)
         return 0.0 if trouble else max(0.0, after - before)
 
     return wait_until(more, timeout, interval=0.1) or 0.0

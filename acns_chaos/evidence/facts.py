@@ -25,6 +25,7 @@ __all__ = [
     "names",
     "reference",
     "rules_of",
+    "wants_prober",
 ]
 
 SECTION = "acns_chaos"
@@ -135,8 +136,9 @@ class Facts:
 
     @property
     def debts(self) -> tuple[Fault, ...]:
-        """The faults not shown to be restored."""
-        return tuple(fault for fault in self.faults if fault.debt)
+        """The faults not shown to be restored, then the prober pods not shown to be gone."""
+        probers = (Fault.of(one) for one in mappings(self.section.get("probers")))
+        return tuple(one for one in (*self.faults, *probers) if one.debt)
 
     def role(self, role: str) -> tuple[str, ...]:
         """Return the activities declared as *role*, such as "witnesses", each once."""
@@ -188,6 +190,14 @@ def is_inject(activity: Mapping[str, Any]) -> bool:
     """Whether an activity, as declared or as played, is one of our actions that inject a fault."""
     provider = mapping(activity.get("provider"))
     return (text(provider.get("module")), text(provider.get("func"))) in INJECT
+
+
+def wants_prober(activity: Mapping[str, Any]) -> bool:
+    """Whether an activity may make a pod of ours that asks in place of a workload."""
+    provider = mapping(activity.get("provider"))
+    given = mapping(provider.get("arguments")).get("prober", False)
+    ours = text(provider.get("module")).startswith("acns_chaos.")
+    return ours and str(given).lower() not in ("false", "0", "no", "")
 
 
 def is_restore(activity: Mapping[str, Any]) -> bool:

@@ -9,10 +9,12 @@ __all__ = [
     "DENIED",
     "DIFFERENT",
     "EQUAL",
+    "FIRING",
     "NAMED",
     "NOT_READY",
     "OPEN",
     "READY",
+    "SILENT",
     "STATES",
     "UNKNOWN",
     "UNNAMED",
@@ -30,10 +32,15 @@ NAMED = "NAMED"
 UNNAMED = "UNNAMED"
 READY = "READY"
 NOT_READY = "NOT_READY"
+FIRING = "FIRING"
+SILENT = "SILENT"
 
 # Every word a reading may carry, and those that an experiment may expect of a connection.
 STATES = frozenset(
-    {OPEN, DENIED, COUNTED, EQUAL, DIFFERENT, NAMED, UNNAMED, READY, NOT_READY, UNKNOWN}
+    {
+        *(OPEN, DENIED, COUNTED, EQUAL, DIFFERENT, NAMED, UNNAMED, READY, NOT_READY),
+        *(FIRING, SILENT, UNKNOWN),
+    }
 )
 CONNECTED = (OPEN, DENIED)
 

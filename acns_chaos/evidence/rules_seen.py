@@ -4,12 +4,12 @@ Each rule takes the facts and returns a judgement, or None when it has nothing a
 An answer that is missing or UNKNOWN is never counted for either side.
 """
 
-from acns_chaos.evidence.answers import State
+from acns_chaos.evidence.answers import Run, State
 from acns_chaos.evidence.facts import NETS, Facts, names
 from acns_chaos.evidence.outcome import Judgement, Outcome
 from acns_chaos.evidence.readings import NAMED, OPEN, UNKNOWN
 from acns_chaos.evidence.telling import ROLES, inconclusive, policies, quoted, state_fact, told
-from acns_chaos.evidence.values import mappings, text
+from acns_chaos.evidence.values import mapping, mappings, text
 
 __all__ = [
     "detectors",
@@ -23,10 +23,11 @@ __all__ = [
     "witnesses",
 ]
 
-# The probes of ours that see what customers and workloads see, and the one that counts drops.
+# The probes of ours that see what customers and workloads see, those that count what was dropped,
+# and what tells a team without this run.
 CLIENTS = ("read_storefront", "read_order", "read_egress", "read_connection")
-COUNTER = "count_drops"
-NOTICING = (*CLIENTS, COUNTER)
+COUNTERS = ("count_drops", "read_flows")
+NOTICING = (*CLIENTS, *COUNTERS, "read_alert", "read_readiness")
 # What the guard always writes. A section without one of these was not finished by it.
 SECTION_KEYS = ("schema", "version", "run", "target", "refused", "faults", "events", "host")
 TARGET_KEYS = ("kind", "context", "server", "uid", "namespace", "cilium_version")
@@ -80,13 +81,21 @@ def _unfit_witnesses(facts: Facts, named: tuple[str, ...]) -> str:
     a fault that opens something is seen by clients alone, as it makes no drops.
     """
     played = [run for run in facts.runs if run.name in named]
-    if strange := next((run.name for run in played if run.probe not in (*CLIENTS, COUNTER)), ""):
-        return f"the witness {quoted(strange)} asks neither a client nor a drop counter"
+    if strange := next((run.name for run in played if run.probe not in (*CLIENTS, *COUNTERS)), ""):
+        return f"the witness {quoted(strange)} asks neither a client nor for drops"
     clients = [run for run in played if run.probe in CLIENTS]
     opened = clients and all(run.answer.state == OPEN for run in clients)
-    if not clients or (not opened and not any(run.probe == COUNTER for run in played)):
+    if not clients or (not opened and not any(map(_of_policy_drops, played))):
         return "the witnesses are not a client and a drop counter"
     return ""
+
+
+def _of_policy_drops(run: Run) -> bool:
+    """Whether a probe counts what policy dropped; flows can be asked for in other ways, too."""
+    asked = mapping(mapping(run.activity.get("provider")).get("arguments"))
+    dropped = asked.get("verdict", "DROPPED") == "DROPPED"
+    policy = str(asked.get("reason", "policy")).lower().startswith("policy")
+    return run.probe in COUNTERS and (run.probe != "read_flows" or (dropped and policy))
 
 
 def roles(facts: Facts) -> Judgement | None:
@@ -184,7 +193,7 @@ def detectors(facts: Facts) -> Judgement | None:
     strange = next((r.name for r in facts.runs if r.name in named and r.probe not in NOTICING), "")
     if strange:
         fact = (
-            f"the detector {quoted(strange)} is none: only a probe of clients or counters notices"
+            f"the detector {quoted(strange)} is none: it asks no client, count, alert or readiness"
         )
         return inconclusive(facts, fact, "Declare a detector that watches the system.")
     if not named:

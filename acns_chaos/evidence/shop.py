@@ -3,20 +3,20 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+from acns_chaos.cluster.kept import Kept, KeptAnswer
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.remembered import MOST_ORDERS, Remembered
 from acns_chaos.cluster.storefront import Answer, ask, storefront_url
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError
 from acns_chaos.evidence.readings import DENIED, OPEN, UNKNOWN, Reading, reading
 
-__all__ = ["read_shop"]
+__all__ = ["KEPT", "NEW", "read_kept", "read_order", "read_shop"]
 
-# What the demo's order-service accepts (workshop-facts §2.2); the customer marks it as ours.
-ORDER = {
-    "customerId": "acns-chaos-probe",
-    "items": [{"productId": 1, "quantity": 1, "price": 9.99}],
-}
+# Which connection a question goes out on.
+NEW, KEPT = "new", "kept"
 
 
 def read_shop(
@@ -24,20 +24,18 @@ def read_shop(
     environ: Mapping[str, str],
     namespace: str,
     service: str,
-    method: str,
     path: str,
     expect: str,
     timeout: float,
     deadline: float,
 ) -> Reading:
-    """Ask the shop, until the answer is the expected one or *deadline* has passed.
+    """Ask the shop for a page, each time on a new connection, until the expected answer comes.
 
     Args:
         api: the cluster.
         environ: looked up for the shop's address.
         namespace: of the shop.
         service: its LoadBalancer Service.
-        method: "GET", or "POST" to place an order.
         path: of the page.
         expect: OPEN or DENIED.
         timeout: seconds for one request.
@@ -48,39 +46,167 @@ def read_shop(
         refusal, a reset or a 5xx says that something answered, which a policy drop never does. The
         one exception is 504: the shop itself met silence further in.
     """
-    what = f"{method} {path} of the storefront"
+    what = f"GET {path} of the storefront"
     try:
         url = storefront_url(api, namespace, service, environ) + path
     except ApiError as error:
         return reading(UNKNOWN, what, str(error), None, expect, {})
-    body = ORDER if method == "POST" else None
     asked: list[Answer] = []
     began: list[str] = []
 
     def expected() -> bool:
-        began[:] = [datetime.now(UTC).isoformat()]
-        asked.append(ask(method, url, timeout, body))
+        began[:] = [_now()]
+        asked.append(ask("GET", url, timeout))
         return _state(asked[-1]) == expect
 
-    # An order is a change: it is placed once, whatever comes of it.
-    wait_until(expected, 0 if body else deadline, interval=0.02)
+    wait_until(expected, deadline, interval=0.02)
+    evidence = {"connection": NEW, "asked": len(asked), "began": began[0]}
+    return _told(what, f"GET {url}", asked[-1], expect, {"url": url, **evidence})
+
+
+def read_kept(
+    api: Api,
+    environ: Mapping[str, str],
+    remembered: Remembered,
+    namespace: str,
+    service: str,
+    path: str,
+    expect: str,
+    timeout: float,
+    deadline: float,
+) -> Reading:
+    """Ask on the connection that is kept through the run; the first question opens it.
+
+    Args:
+        api: the cluster.
+        environ: looked up for the shop's address.
+        remembered: of the run.
+        namespace: of the shop.
+        service: its LoadBalancer Service.
+        path: of the page.
+        expect: OPEN or DENIED.
+        timeout: seconds that one question waits.
+        deadline: seconds; 0 asks once.
+
+    Returns:
+        As `read_shop`; and UNKNOWN when there was no connection to keep, or when the other side
+        closed it meanwhile: policies never do that.
+    """
+    what = f"GET {path} of the storefront on a kept connection"
+    try:
+        base = storefront_url(api, namespace, service, environ)
+    except ApiError as error:
+        return reading(UNKNOWN, what, str(error), None, expect, {})
+    kept: Kept = remembered.kept(base)
+    asked: list[KeptAnswer] = []
+    began: list[str] = []
+
+    def expected() -> bool:
+        began[:] = [_now()]
+        asked.append(kept.get(path, timeout))
+        # One that is lost is said at once: the next question would open another.
+        return bool(asked[-1].lost) or _state(asked[-1].answer) == expect
+
+    wait_until(expected, deadline, interval=0.02)
     last = asked[-1]
+    evidence = {
+        "url": base + path,
+        "connection": KEPT,
+        "asked": len(asked),
+        "began": began[0],
+        "opened_now": last.opened,
+        "age": last.age,
+        "waited": last.waited,
+        "lost": last.lost,
+    }
+    said = f"GET {base}{path} on the connection kept for {last.age:.1f} s"
+    if last.opened and not last.answer.status:
+        why = f"no connection was kept before ({last.answer.detail}): ask once while the shop is up"
+        return reading(UNKNOWN, what, why, None, expect, evidence)
+    if last.lost and not last.answer.status:
+        why = f"{said} is lost ({last.lost}); the next question opens another"
+        return reading(UNKNOWN, what, why, None, expect, evidence)
+    return _told(what, said, last.answer, expect, evidence)
+
+
+def read_order(
+    api: Api,
+    environ: Mapping[str, str],
+    remembered: Remembered,
+    run: str,
+    namespace: str,
+    service: str,
+    expect: str,
+    timeout: float,
+) -> Reading:
+    """Place one synthetic order, whatever comes of it.
+
+    Args:
+        api: the cluster.
+        environ: looked up for the shop's address.
+        remembered: of the run, which places so many and no more.
+        run: its id, which marks the order.
+        namespace: of the shop.
+        service: its LoadBalancer Service.
+        expect: OPEN or DENIED.
+        timeout: seconds for the request.
+
+    Returns:
+        As `read_shop`; and UNKNOWN when the run has placed its orders.
+    """
+    what = "POST /api/orders/ of the storefront"
+    try:
+        url = storefront_url(api, namespace, service, environ) + "/api/orders/"
+    except ApiError as error:
+        return reading(UNKNOWN, what, str(error), None, expect, {})
+    number = remembered.take_order()
+    if not number:
+        why = (
+            f"this run has placed its {MOST_ORDERS} synthetic orders: an order is a change in "
+            "somebody's shop, so it places no more"
+        )
+        return reading(UNKNOWN, what, why, None, expect, {"url": url, "asked": 0})
+    order = _order(run, number)
+    began = _now()
+    answer = ask("POST", url, timeout, order)
+    evidence = {"url": url, "connection": NEW, "asked": 1, "began": began, "order": order}
+    return _told(what, f"POST {url}", answer, expect, evidence)
+
+
+def _order(run: str, number: int) -> dict[str, Any]:
+    """What the demo's order-service accepts (workshop-facts §2.2), marked as ours.
+
+    Whoever owns the shop finds it by its customer and may delete it.
+    """
+    return {
+        "customerId": f"acns-chaos-probe-{run}-{number}",
+        "items": [{"productId": 1, "quantity": 1, "price": 9.99}],
+    }
+
+
+def _told(what: str, said: str, answer: Answer, expect: str, evidence: dict[str, Any]) -> Reading:
+    state = _state(answer)
     return reading(
-        _state(last),
+        state,
         what,
-        f"{method} {url} {last.detail} ({last.seconds * 1000:.0f} ms)",
-        _state(last) == expect,
+        f"{said} {answer.detail} ({answer.seconds * 1000:.0f} ms)",
+        state == expect,
         expect,
-        {
-            "url": url,
-            "status": last.status,
-            "silence": last.silence,
-            "asked": len(asked),
-            "began": began[0],
+        evidence
+        | {
+            "status": answer.status,
+            "silence": answer.silence,
+            "waited_for": answer.waited_for,
+            "connected": answer.connected,
+            "first_byte": answer.first_byte,
         }
-        | _products(last),
-        seconds=last.seconds,
+        | _products(answer),
+        seconds=answer.seconds,
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _state(answer: Answer) -> str:

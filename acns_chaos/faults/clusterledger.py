@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Leases
+from acns_chaos.cluster.policies import POD
 from acns_chaos.cluster.records import Record, Records
 from acns_chaos.errors import AcnsChaosError
 from acns_chaos.faults.ledger import Debt
@@ -104,5 +105,9 @@ class ClusterLedger:
         self.settle(debt)
 
     def all(self) -> list[Debt]:
-        """Return every debt of this run, oldest first."""
-        return list(self._debts)
+        """Return every fault of this run, oldest first."""
+        return [debt for debt in self._debts if debt.ref.kind != POD]
+
+    def probers(self) -> list[Debt]:
+        """Return the prober pods of this run, oldest first."""
+        return [debt for debt in self._debts if debt.ref.kind == POD]

@@ -36,6 +36,7 @@ from acns_chaos.errors import (
 )
 from acns_chaos.faults.clusterledger import ClusterLedger
 from acns_chaos.faults.janitor import janitor_seen, restore_left
+from acns_chaos.faults.ledger import PROBER
 from acns_chaos.faults.recovery import Keeper
 from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.faults.watch import Watch
@@ -180,7 +181,12 @@ class Interlock:
         if event == "paid":
             if isinstance(self._run.ledger, ClusterLedger):
                 self._run.ledger.paid(said["id"])
+            if said["id"].startswith(PROBER):
+                return
             self._run.note("restore-submitted", f"fault {said['id']}, by the watchdog", said["at"])
+            return
+        if event == "deadline" and said["id"].startswith(PROBER):
+            logger.info("The deadline of a prober pod passed: the watchdog removed it.")
             return
         if event == "deadline":
             sentence = f"The deadline of fault {said['id']} passed: the watchdog restored it."

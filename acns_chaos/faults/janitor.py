@@ -15,7 +15,7 @@ from typing import Any
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Held, Leases
 from acns_chaos.cluster.permissions import JANITOR_LEASE
-from acns_chaos.cluster.policies import Policies
+from acns_chaos.cluster.policies import POD, Policies
 from acns_chaos.cluster.records import Record, Records
 from acns_chaos.errors import AcnsChaosError, ApiError, Drifted, NotFound, RecordGone, TargetRefused
 from acns_chaos.faults.drift import three_way
@@ -115,6 +115,8 @@ def _drifted(api: Api, record: Record, error: Drifted) -> Paid:
 def _named(
     api: Api, record: Record, wanted: Callable[[Record], bool], by: str, force: bool
 ) -> Paid:
+    if record.ref.kind == POD:
+        return _prober(api, record, wanted, by, force)
     if not wanted(record):
         return Paid(
             record.name,
@@ -126,6 +128,18 @@ def _named(
     done = recover(api, record, by, force)
     how = "was as before already" if done.by == "others" else "is as it was"
     return Paid(record.name, record, "restored", f"{record.ref} {how} (run {record.run}).")
+
+
+def _prober(
+    api: Api, record: Record, wanted: Callable[[Record], bool], by: str, force: bool
+) -> Paid:
+    if not wanted(record):
+        told = f"Prober pod {record.ref} of run {record.run} may stand until {record.deadline}."
+        return Paid(record.name, record, "waiting", told)
+    recover(api, record, by, force)
+    return Paid(
+        record.name, record, "restored", f"Prober pod {record.ref} is gone (run {record.run})."
+    )
 
 
 def _unnamed(

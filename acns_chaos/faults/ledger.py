@@ -15,6 +15,7 @@ __all__ = [
     "CREATE",
     "DELETE",
     "MODIFY",
+    "PROBER",
     "Debt",
     "Ledger",
     "NoLedger",
@@ -25,6 +26,9 @@ __all__ = [
 
 # What a fault does to an object.
 MODIFY, DELETE, CREATE = "modify", "delete", "create"
+# Ids of prober pods are "client1", "client2", …: before "f1" in the alphabet, so that whoever pays
+# the newest record first puts every policy back before it waits for a pod to end.
+PROBER = "client"
 
 
 def now() -> str:
@@ -114,7 +118,10 @@ class Ledger(Protocol):
         """Return which of our nets has paid it: "watchdog", "janitor"; "" when none has."""
 
     def all(self) -> list[Debt]:
-        """Return every debt of this run, oldest first."""
+        """Return every fault of this run, oldest first."""
+
+    def probers(self) -> list[Debt]:
+        """Return the prober pods of this run, oldest first; they are no faults."""
 
 
 class NoLedger:
@@ -150,6 +157,10 @@ class NoLedger:
         """There is none to remove."""
 
     def all(self) -> list[Debt]:
+        """Return none."""
+        return []
+
+    def probers(self) -> list[Debt]:
         """Return none."""
         return []
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Held, Leases
-from acns_chaos.cluster.policies import Policies
+from acns_chaos.cluster.policies import POD, Policies
 from acns_chaos.cluster.records import Record, Records
 from acns_chaos.errors import NotFound, RecordBroken, RecordGone
 from acns_chaos.faults.announce import announce_restored
@@ -156,7 +156,8 @@ def recover(api: Api, record: Record, by: str, force: bool = False) -> PutBack:
     """
     policies = Policies(api, manager=f"acns-chaos-{by}")
     done = put_back(policies, debt_of(record), by, record.run, force)
-    announce_restored(api, record.ref, uid_of(done.stored), record.run, by)
+    if record.ref.kind != POD:
+        announce_restored(api, record.ref, uid_of(done.stored), record.run, by)
     strike_out(api, record)
     return done
 

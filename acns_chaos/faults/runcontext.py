@@ -8,16 +8,36 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.policies import Policies, PolicyRef
+from acns_chaos.cluster.remembered import Remembered
 from acns_chaos.cluster.target import Target
-from acns_chaos.errors import NotArmed
-from acns_chaos.faults.ledger import Ledger, NoLedger, now
+from acns_chaos.errors import ApiError, NotArmed
+from acns_chaos.faults.ledger import Debt, Ledger, NoLedger, now
 from acns_chaos.faults.rehearsal import rehearse
 
-__all__ = ["RunContext", "arm", "current", "disarm", "new_run_id", "refusal", "refuse"]
+__all__ = [
+    "Recording",
+    "RunContext",
+    "arm",
+    "current",
+    "disarm",
+    "new_run_id",
+    "refusal",
+    "refuse",
+]
+
+
+class Recording(Protocol):
+    """What samples a run from outside, beside it; the guard has it ended and signs what it saw."""
+
+    def finish(self) -> dict[str, Any]:
+        """End within a second and return plain JSON; it may be called twice."""
+
+    def stop(self) -> None:
+        """End, whatever becomes of the run."""
 
 
 @dataclass(slots=True)
@@ -36,6 +56,10 @@ class RunContext:
         rehearsed_by: asks the server about writes in a dry run; None asks over this connection.
         before_change: given policies and what is done to each, refuses, or takes what that needs;
             None allows all.
+        remembered: what its client keeps from one question to the next.
+        probers: pods of ours that ask in place of a workload, by "namespace/workload"; why there
+            is none, where one could not be had.
+        timeline: samples the run from outside; None when no control does.
         events: the timeline: `{"at": iso, "what": word, "detail": sentence}`.
         phase: "method", "rollback" or "guard": who restores, for the record.
     """
@@ -52,6 +76,9 @@ class RunContext:
     owner: str = ""
     rehearsed_by: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
     before_change: Callable[[Sequence[tuple[PolicyRef, str]]], None] | None = None
+    timeline: Recording | None = None
+    remembered: Remembered = field(default_factory=Remembered)
+    probers: dict[str, Debt | ApiError] = field(default_factory=dict)
 
     @property
     def policies(self) -> Policies:

@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from acns_chaos.cluster.policies import Policies, content, content_hash
+from acns_chaos.cluster.policies import POD, Policies, content, content_hash
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import Conflict, Drifted, NotFound, RestoreFailed
 from acns_chaos.faults.drift import drifted, three_way
@@ -24,6 +24,8 @@ MARK = "acns-chaos/"
 ROUNDS = 5
 # How long an object whose creation was never answered is watched for before it counts as absent.
 LATE = 3.0
+# How long the container of a pod of ours may take to end: it has a second of grace.
+ENDING = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,24 @@ def _removed(
         live = wait_until(lambda: _found(policies, debt), LATE, interval=0.2)
     if live is None:
         return PutBack("others" if debt.accepted else by, None)
-    if not force and _rules(live) != _rules(debt.fault or {}):
+    if not force and not _is_what_was_made(debt, live):
         raise Drifted(drifted(debt, live), three_way(debt, live))
     policies.delete(debt.ref, live)
-    gone = wait_until(lambda: _found(policies, debt) is None, LATE, interval=0.05)
+    patience = ENDING if debt.ref.kind == POD else LATE
+    gone = wait_until(lambda: _found(policies, debt) is None, patience, interval=0.05)
+    if not gone and debt.ref.kind == POD:
+        raise RestoreFailed(f"Pod {debt.ref} was deleted and has not ended yet.", retryable=True)
     return PutBack(by, None if gone else policies.get(debt.ref), found=live)
+
+
+def _is_what_was_made(debt: Debt, live: Mapping[str, Any]) -> bool:
+    """Whether an object is the one that was created: a pod by its marks, as servers fill it in."""
+    if debt.ref.kind != POD:
+        return _rules(live) == _rules(debt.fault or {})
+    made, there = (
+        one["metadata"].get("annotations") or {} for one in (debt.fault or {"metadata": {}}, live)
+    )
+    return all(there.get(key) == made.get(key) for key in (f"{MARK}run", f"{MARK}prober"))
 
 
 def _found(policies: Policies, debt: Debt) -> dict[str, Any] | None:

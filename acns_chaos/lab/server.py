@@ -24,6 +24,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from acns_chaos.lab.api.app import Api
+from acns_chaos.lab.api.controllers.bare_pods import BarePods
 from acns_chaos.lab.api.controllers.derived import Derived
 from acns_chaos.lab.api.controllers.operator import Operator
 from acns_chaos.lab.api.failures import Failure
@@ -163,6 +164,7 @@ def _filled_store(world: World) -> Store:
             which = f"{obj['kind']} {obj['metadata']['name']}"
             raise LabError(f"{which} of the world {world.name} is refused: {failure}.") from None
     Derived(store)
+    BarePods(store)
     return store
 
 

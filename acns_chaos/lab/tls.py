@@ -51,7 +51,11 @@ class Authority:
         )
 
     def issue(
-        self, name: str, hosts: Sequence[x509.GeneralName], usages: Sequence[x509.ObjectIdentifier]
+        self,
+        name: str,
+        hosts: Sequence[x509.GeneralName],
+        usages: Sequence[x509.ObjectIdentifier],
+        lifetime: timedelta | None = None,
     ) -> Pair:
         """A new key and a certificate for it.
 
@@ -59,11 +63,12 @@ class Authority:
             name: common name of the holder.
             hosts: its subject alternative names.
             usages: what it may be used for.
+            lifetime: from now on; None takes the authority's, a negative one has expired.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
-            self._builder(_name(name), key.public_key())
+            self._builder(_name(name), key.public_key(), lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
@@ -76,7 +81,7 @@ class Authority:
         return Pair(certificate.public_bytes(_PEM), private)
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, lifetime: timedelta | None = None
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
@@ -86,7 +91,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _MARGIN)
-            .not_valid_after(now + self._lifetime)
+            .not_valid_after(now + (self._lifetime if lifetime is None else lifetime))
             # Python 3.13 verifies strictly and wants the key identifiers.
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         )

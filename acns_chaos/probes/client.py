@@ -1,23 +1,18 @@
 """What customers and workloads meet: pages, orders, names, connections."""
 
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from acns_chaos.cluster.readiness import deployment_is_available
 from acns_chaos.errors import ApiError
 from acns_chaos.evidence.arguments import numbers, word
-from acns_chaos.evidence.connections import read_connection as connection_reading
-from acns_chaos.evidence.connections import read_url
-from acns_chaos.evidence.readings import (
-    CONNECTED,
-    NOT_READY,
-    READY,
-    UNKNOWN,
-    Reading,
-    reading,
-)
-from acns_chaos.evidence.shop import read_shop
+from acns_chaos.evidence.readings import CONNECTED, NOT_READY, READY, UNKNOWN, reading
 from acns_chaos.faults.session import armed_run
 from acns_chaos.probes.asking import answers
+
+if TYPE_CHECKING:
+    from acns_chaos.cluster.pods import Place
+    from acns_chaos.faults.runcontext import RunContext
 
 __all__ = ["read_connection", "read_egress", "read_order", "read_readiness", "read_storefront"]
 
@@ -28,6 +23,7 @@ def read_storefront(
     expect: str = "OPEN",
     timeout: float = 2.0,
     deadline: float = 0.0,
+    connection: str = "new",
 ) -> dict:
     """Ask the shop for a page, as a customer outside the cluster does.
 
@@ -36,8 +32,21 @@ def read_storefront(
         expect: "OPEN" or "DENIED".
         timeout: seconds one request may take.
         deadline: seconds to keep asking until the expected answer comes; 0 asks once.
+        connection: "new" opens one for each request; "kept" keeps one through the run, which stalls
+            without a reset and recovers late. The first "kept" question opens it, so ask one before
+            the fault.
     """
-    return _shop("GET", path, expect, timeout, deadline)
+    # Here and below: how something is asked is loaded by who asks it.
+    from acns_chaos.evidence.shop import KEPT, NEW, read_kept, read_shop
+
+    run = armed_run()
+    given = numbers({"timeout": timeout, "deadline": deadline})
+    wanted = word("expect", expect, CONNECTED)
+    place = (run.target.namespace, run.storefront, path, wanted)
+    patience = (given["timeout"], given["deadline"])
+    if word("connection", connection, (NEW, KEPT)) == KEPT:
+        return read_kept(run.api, run.environ, run.remembered, *place, *patience)
+    return read_shop(run.api, run.environ, *place, *patience)
 
 
 @answers
@@ -47,11 +56,25 @@ def read_order(
 ) -> dict:
     """Place one synthetic order; only an accepted order proves that the message queue is reached.
 
+    A run places two at most, each marked by its customer `acns-chaos-probe-RUN-NUMBER`.
+
     Args:
         expect: "OPEN" or "DENIED".
         timeout: seconds the request may take. It is placed once, whatever comes of it.
     """
-    return _shop("POST", "/api/orders/", expect, timeout, 0.0)
+    from acns_chaos.evidence.shop import read_order as order_reading
+
+    run = armed_run()
+    return order_reading(
+        run.api,
+        run.environ,
+        run.remembered,
+        run.run,
+        run.target.namespace,
+        run.storefront,
+        word("expect", expect, CONNECTED),
+        numbers({"timeout": timeout})["timeout"],
+    )
 
 
 @answers
@@ -62,6 +85,8 @@ def read_egress(
     container: str = "",
     namespace: str = "",
     timeout: float = 8.0,
+    lookup: str = "new",
+    prober: bool = False,
 ) -> dict:
     """Fetch a URL's headers from inside a workload's pod with `wget --spider`.
 
@@ -71,13 +96,24 @@ def read_egress(
         expect: "OPEN" or "DENIED".
         container: "" takes the pod's first.
         namespace: of the workload; "" takes the experiment's.
-        timeout: seconds for the command, name lookup included (a denied lookup takes 5 on musl).
+        timeout: seconds for the command, name lookup included (a denied lookup takes 5 on musl, 20
+            on glibc).
+        lookup: "new" looks the name up; "cached" connects with `nc` to the address that an earlier
+            "new" of this run learned, as a client does that has it already.
+        prober: where the image lacks the tool, ask from a pod of our own with the workload's
+            labels, which the run removes (deploy/rbac/prober.yaml).
     """
+    from acns_chaos.evidence.egress import CACHED, NEW, read_address, read_url
+    from acns_chaos.evidence.places import Asker
+
     run = armed_run()
     home = namespace or run.target.namespace
     wanted = word("expect", expect, CONNECTED)
     patience = numbers({"timeout": timeout})["timeout"]
-    return read_url(run.api, home, workload, container, url, wanted, patience)
+    asker = Asker(run.api, home, workload, container, _prober(run, home, workload, prober))
+    cached = word("lookup", lookup, (NEW, CACHED)) == CACHED
+    read = read_address if cached else read_url
+    return read(asker, run.remembered, home, workload, url, wanted, patience)
 
 
 @answers
@@ -90,6 +126,7 @@ def read_connection(
     namespace: str = "",
     timeout: float = 1.0,
     evidence_timeout: float = 5.0,
+    prober: bool = False,
 ) -> dict:
     """Open a TCP connection from a workload's pod to a Service's address, without a name lookup.
 
@@ -103,16 +140,20 @@ def read_connection(
         timeout: whole seconds until the connection counts as silent.
         evidence_timeout: seconds until the drop must show in Prometheus (its scrape interval, and
             some).
+        prober: as for `read_egress`.
     """
+    from acns_chaos.evidence.connections import read_connection as connection_reading
+    from acns_chaos.evidence.places import Asker
+
     run = armed_run()
     home = namespace or run.target.namespace
     given = numbers({"port": port, "timeout": timeout, "evidence_timeout": evidence_timeout})
     return connection_reading(
         run.api,
         run.environ,
+        Asker(run.api, home, workload, container, _prober(run, home, workload, prober)),
         home,
         workload,
-        container,
         service,
         int(given["port"]),
         word("expect", expect, CONNECTED),
@@ -137,6 +178,8 @@ def read_readiness(
         expect: "READY" or "NOT_READY".
         namespace: of the workload; "" takes the experiment's.
     """
+    from acns_chaos.cluster.readiness import deployment_is_available
+
     run = armed_run()
     home = namespace or run.target.namespace
     word("expect", expect, (READY, NOT_READY))
@@ -149,17 +192,12 @@ def read_readiness(
     return blank(state, sentence=f"{home}/{workload}: {text}", met=state == expect, evidence={})
 
 
-def _shop(method: str, path: str, expect: str, timeout: float, deadline: float) -> Reading:
-    run = armed_run()
-    given = numbers({"timeout": timeout, "deadline": deadline})
-    return read_shop(
-        run.api,
-        run.environ,
-        run.target.namespace,
-        run.storefront,
-        method,
-        path,
-        word("expect", expect, CONNECTED),
-        given["timeout"],
-        given["deadline"],
-    )
+def _prober(
+    run: "RunContext", namespace: str, workload: str, wanted: bool
+) -> "Callable[[], Place] | None":
+    """Return what makes a prober when an image lacks the tool; None when none is wanted."""
+    if str(wanted).lower() in ("false", "0", "no", ""):
+        return None
+    from acns_chaos.faults.probers import prober_of
+
+    return functools.partial(prober_of, run, namespace, workload)

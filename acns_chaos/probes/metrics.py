@@ -1,12 +1,11 @@
-"""What Prometheus counted."""
+"""What Prometheus counted, and what its alerts say."""
 
 from acns_chaos.evidence.arguments import numbers, word
-from acns_chaos.evidence.counters import Bounds, counter_named, read_counter
-from acns_chaos.evidence.readings import UNKNOWN, reading
+from acns_chaos.evidence.readings import FIRING, NOT_READY, READY, SILENT, UNKNOWN, reading
 from acns_chaos.faults.session import armed_run
 from acns_chaos.probes.asking import answers
 
-__all__ = ["count_drops"]
+__all__ = ["count_drops", "metrics_are_fresh", "read_alert"]
 
 
 @answers
@@ -21,7 +20,9 @@ def count_drops(
     namespace: str = "",
     deadline: float = 5.0,
 ) -> dict:
-    """Count what policy dropped, in Prometheus, as a difference of raw sums (absent counts as 0).
+    """Count what policy dropped, in Prometheus, series by series (absent counts as 0).
+
+    Too little of it proves something only while every node is scraped: otherwise it is UNKNOWN.
 
     Args:
         workload: whose pods; "" takes every pod of the namespace.
@@ -36,6 +37,9 @@ def count_drops(
         namespace: of the workload; "" takes the experiment's.
         deadline: seconds to keep asking until the count is as expected.
     """
+    # Here and below: how Prometheus is asked is loaded by who asks it.
+    from acns_chaos.evidence.counters import Bounds, counter_named, read_counter
+
     run = armed_run()
     home = namespace or run.target.namespace
     given = numbers(
@@ -51,4 +55,63 @@ def count_drops(
         if not start:
             text = "no fault was submitted in this run, so there is nothing to count from"
             return reading(UNKNOWN, what, text, None, bounds.as_json(), {}, count=None)
-    return read_counter(run.environ, found, what, start, given["window"], bounds, given["deadline"])
+    restored = [one["at"] for one in run.events if one["what"] == "restored"]
+    return read_counter(
+        *(run.api, run.environ, found, what, start, given["window"], bounds, given["deadline"]),
+        restored=max(restored, default=""),
+    )
+
+
+@answers
+def read_alert(
+    name: str,
+    labels: dict = {},
+    expect: str = "FIRING",
+    since: str = "fault",
+    deadline: float = 60.0,
+) -> dict:
+    """Ask whether an alert fires: Alertmanager where one is named, otherwise Prometheus (`ALERTS`).
+
+    Args:
+        name: of the alert.
+        labels: that it must carry, such as {"severity": "critical"}.
+        expect: "FIRING", or "SILENT" (nobody is told).
+        since: "fault" takes only an alert that began after the fault was submitted; "any" each.
+        deadline: seconds to keep asking until it is as expected; rules have a `for` and an
+            interval.
+    """
+    from acns_chaos.evidence.alerts import alert_labels
+    from acns_chaos.evidence.alerts import read_alert as alert_reading
+
+    run = armed_run()
+    wanted = alert_labels(name, labels)
+    word("expect", expect, (FIRING, SILENT))
+    patience = numbers({"deadline": deadline})["deadline"]
+    start = ""
+    if word("since", since, ("fault", "any")) == "fault":
+        start = run.first("submitted")
+        if not start:
+            text = "no fault was submitted in this run, so nothing can have been noticed"
+            return reading(UNKNOWN, f"alert {name}", text, None, expect, {})
+    return alert_reading(run.api, run.environ, name, wanted, expect, start, patience)
+
+
+@answers
+def metrics_are_fresh(
+    expect: str = "READY",
+    max_age: float = 0.0,
+    deadline: float = 0.0,
+) -> dict:
+    """Ask whether Prometheus has fresh drop metrics of every node of this cluster.
+
+    Args:
+        expect: "READY" or "NOT_READY".
+        max_age: seconds that a node's newest sample may be old; 0 takes two and a half scrapes.
+        deadline: seconds to keep asking until it is as expected; 0 asks once.
+    """
+    from acns_chaos.evidence.freshness import read_freshness
+
+    run = armed_run()
+    word("expect", expect, (READY, NOT_READY))
+    given = numbers({"max_age": max_age, "deadline": deadline})
+    return read_freshness(run.api, run.environ, expect, given["max_age"], given["deadline"])

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acns_chaos.evidence import judge
 from acns_chaos.evidence.facts import Facts
+from acns_chaos.evidence.journal import judge
 from acns_chaos.evidence.telling import where
 from acns_chaos.report import changed, seen
+from acns_chaos.report.sampled import sampled
 from acns_chaos.report.text import items, plain, table
 
 __all__ = ["markdown"]
@@ -61,6 +62,7 @@ def _chapter(facts: Facts, position: int) -> list[str]:
         ("What was seen", seen.readings(facts)),
         ("What was restored", changed.restores(facts)),
         ("Timeline", seen.timeline(facts)),
+        *([("Who noticed when", sampled(facts))] if facts.section.get("timeline") else []),
         ("Versions", _versions(facts)),
         ("What was not observed", items(seen.gaps(facts))),
     )

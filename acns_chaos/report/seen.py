@@ -148,7 +148,10 @@ def _passes(facts: Facts) -> list[str]:
 
 
 def _asked_hubble(facts: Facts) -> bool:
-    """Whether any activity read flows: by its function's name, or by its evidence."""
+    """Whether anybody read flows: the timeline, or an activity, by its function or its evidence."""
+    sampled = mappings(mapping(facts.section.get("timeline")).get("sources"))
+    if any(one.get("name") == "hubble" and one.get("about") for one in sampled):
+        return True
     for run in facts.runs:
         func = mapping(run.activity.get("provider")).get("func")
         evidence = mapping(mapping(run.output).get("evidence"))

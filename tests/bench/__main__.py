@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import lab, mutants, policy
+from tests.bench import hubble, lab, mutants, policy, timeline
 from tests.bench.figures import child, show
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +94,9 @@ PARTS = {
     "product": product,
     "lab": lab.main,
     "policy": policy.main,
+    "hubble": hubble.main,
     "mutants": mutant_classes,
+    "timeline": timeline.main,
 }
 
 

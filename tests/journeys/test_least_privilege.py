@@ -73,6 +73,7 @@ def prepare(found: Accounts) -> None:
     found.kubectl("create", "serviceaccount", LOOKER, "-n", "acns-chaos")
     found.bind(LOOKER, "ClusterRole", "acns-chaos-look")
     found.bind(LOOKER, "Role", "acns-chaos-look", "pets")
+    found.bind(LOOKER, "Role", "acns-chaos-look", "kube-system")
     found.kubectl("create", "configmap", "acns-chaos-allowed", "-n", "acns-chaos")
     for account in ("acns-chaos", "acns-chaos-janitor"):
         found.bind(account, "ClusterRole", "acns-chaos-clusterwide")
@@ -224,9 +225,14 @@ KINDS = {
     "ciliumclusterwidenetworkpolicies": "CiliumClusterwideNetworkPolicy",
 }
 CHANGES = {"update": "modify", "get": "modify", "create": "create", "delete": "delete"}
-# Older API servers ask for less: a run does not insist on it, and without it sees nothing.
-LATER = {("pods/exec", "create")}
-PROBES = {"read_storefront", "read_connection", "read_readiness"}
+# Older API servers ask for less, or it is asked for by the control `timeline`, which
+# insists on nothing: a run does not insist on these.
+LATER = {
+    *(("pods/exec", "create"), ("pods/portforward", "create")),
+    *(("ciliumnetworkpolicies", "watch"), ("networkpolicies", "watch")),
+    ("ciliumclusterwidenetworkpolicies", "watch"),
+}
+PROBES = {"read_storefront", "read_connection", "read_readiness", "relay_is_healthy"}
 
 
 def insisted(*files: str) -> list[Granted]:
@@ -352,7 +358,10 @@ def looking() -> dict[str, Any]:
         "port": 5672,
         "source": "pets/store-front",
     }
+    relay = {**ready, "name": "relay"}
+    relay["provider"] = {**ready["provider"], "func": "relay_is_healthy", "arguments": {}}
     asked = [
+        {**relay, "tolerance": tolerance},
         claims["customers reach the shop"],
         claims["strangers are denied at rabbitmq"],
         {**ready, "tolerance": tolerance},

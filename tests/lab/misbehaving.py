@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import requests
+
+from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.labcontrol import LabControl
 from acns_chaos.cluster.waiting import wait_until
 
 Fact = TypeVar("Fact")
+STOREFRONT = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies/allow-store-front-traffic"
 SELECTION = frozenset(
     {"server", "verbs", "resource", "namespace", "name", "path", "user_agent", "dry_run", "nth"}
 )
@@ -112,3 +116,23 @@ def eventually(fact: Callable[[], Fact], timeout: float = 5.0) -> Fact:
     answer = wait_until(fact, timeout, 0.02)
     assert answer, "it never came true"
     return answer
+
+
+@contextmanager
+def cut_off(api: Api, shop: str) -> Iterator[None]:
+    """Admit nobody to the storefront and meet silence there; the policy is put back at the end."""
+    before = api.get(STOREFRONT)
+    api.put(STOREFRONT, {**before, "spec": {**before["spec"], "ingress": [{"fromEndpoints": []}]}})
+    try:
+        eventually(lambda: not _answers(shop))
+        yield
+    finally:
+        api.put(STOREFRONT, {**api.get(STOREFRONT), "spec": before["spec"]})
+
+
+def _answers(shop: str) -> bool:
+    try:
+        requests.get(shop, timeout=0.3)
+    except requests.Timeout:
+        return False
+    return True

@@ -52,13 +52,30 @@ class RealPrometheus:
 
 
 @contextlib.contextmanager
-def real_prometheus(folder: Path, targets: list[dict[str, str]]) -> Iterator[RealPrometheus]:
-    """Run Debian's Prometheus on loopback, scraping these targets (node, job, url) as AKS does."""
+def real_prometheus(
+    folder: Path, targets: list[dict[str, str]], rules: str = "", alertmanager: str = ""
+) -> Iterator[RealPrometheus]:
+    """Run Debian's Prometheus on loopback, scraping these targets (node, job, url) as AKS does.
+
+    Args:
+        folder: for its files.
+        targets: to scrape.
+        rules: a file of rules, as YAML; "" for none.
+        alertmanager: host and port of one to tell, "" for none.
+    """
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("no prometheus on PATH")
     lines = ["global:", f"  scrape_interval: {int(INTERVAL * 1000)}ms"]
-    lines += [f"  scrape_timeout: {int(INTERVAL * 1000)}ms", "scrape_configs:"]
+    lines += [f"  scrape_timeout: {int(INTERVAL * 1000)}ms"]
+    lines += [f"  evaluation_interval: {int(INTERVAL * 1000)}ms"]
+    if rules:
+        (folder / "rules.yml").write_text(rules)
+        lines += ["rule_files: [rules.yml]"]
+    if alertmanager:
+        lines += ["alerting:", "  alertmanagers:", "  - static_configs:"]
+        lines += [f"    - targets: ['{alertmanager}']"]
+    lines += ["scrape_configs:"]
     for job in sorted({target["job"] for target in targets}):
         lines += [f"- job_name: {job}", "  static_configs:"]
         for target in targets:
@@ -68,13 +85,13 @@ def real_prometheus(folder: Path, targets: list[dict[str, str]]) -> Iterator[Rea
                 lines.append(f"    labels: {{instance: '{target['node']}', cluster: {CLUSTER}}}")
     config = folder / "prometheus.yml"
     config.write_text("\n".join(lines) + "\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
+            # An alert that fires before the first Alertmanager is known is told again in time.
+            "--rules.alert.resend-delay=1s",
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -87,6 +104,66 @@ def real_prometheus(folder: Path, targets: list[dict[str, str]]) -> Iterator[Rea
         real.close()
         process.terminate()
         process.wait(timeout=20)
+
+
+@contextlib.contextmanager
+def real_alertmanager(folder: Path) -> Iterator[str]:
+    """Run Debian's Alertmanager on loopback, telling nobody; yields its base URL."""
+    program = shutil.which("prometheus-alertmanager")
+    if program is None:
+        pytest.skip("no prometheus-alertmanager on PATH")
+    config = folder / "alertmanager.yml"
+    config.write_text("route: {receiver: nobody, group_wait: 0s}\nreceivers: [{name: nobody}]\n")
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            _with_templates(Path(program), folder), f"--config.file={config}",
+            f"--storage.path={folder / 'alerts'}", f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=", "--log.level=error",
+        ],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"{url}/-/ready", timeout=1).ok:
+                    break
+            assert process.poll() is None, "the real Alertmanager ended"
+            threading.Event().wait(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+_TEMPLATES = "/usr/share/prometheus/alertmanager"
+
+
+def _with_templates(program: Path, folder: Path) -> Path:
+    """A program that finds its templates though its package was unpacked and not installed.
+
+    Debian's has their path built in; a copy of it gets one of the same length: where it runs.
+    """
+    if Path(_TEMPLATES).exists():
+        return program
+    for template in (program.resolve().parents[2] / _TEMPLATES[1:]).glob("*.tmpl"):
+        shutil.copy(template, folder)
+    here = "/proc/self/cwd".ljust(len(_TEMPLATES), "/")
+    own = folder / "alertmanager"
+    own.write_bytes(program.read_bytes().replace(_TEMPLATES.encode(), here.encode()))
+    own.chmod(0o755)
+    return own
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 # ---------------------------------------------------------------------- odd metrics

@@ -14,10 +14,12 @@ import pytest
 from google.protobuf import json_format
 
 from acns_chaos.cluster.pods import pods_of
+from acns_chaos.cluster.remembered import Remembered
 from acns_chaos.cluster.storefront import Answer, ask, storefront_url
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError
-from acns_chaos.evidence.connections import read_url
+from acns_chaos.evidence.egress import read_url
+from acns_chaos.evidence.places import Asker
 from acns_chaos.wire import flow_pb2
 
 from .conftest import CONTEXT, KUBECONFIG, Place, eventually
@@ -127,8 +129,9 @@ def test_an_http_rule_answers_where_a_port_rule_is_silent(place: Place) -> None:
         eventually(lambda: "403" in place.run("wget", "-O-", "http://web/closed/").output, 30)
         assert place.run("wget", "-qO-", "http://web/open/").output == "open\n"
         url = "http://web/closed/"
-        found = read_url(place.api, place.namespace, "client", "main", url, "OPEN", 5)
-    assert found["state"] == "OPEN", found
+        asker = Asker(place.api, place.namespace, "client", "main", None)
+        found = read_url(asker, Remembered(), place.namespace, "client", url, "OPEN", 5)
+    assert found["reading"] == "OPEN", found
 
 
 def test_the_hubble_cli_and_our_messages_read_the_same_flow(place: Place, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ and after, a fault with two witnesses, a detector, an explanation, a restore and
 import copy
 from typing import Any
 
-from acns_chaos.evidence import derive, sign
+from acns_chaos.evidence.rules import derive
+from acns_chaos.evidence.signature import sign
 
 POLICY = "pets/allow-store-front-traffic"
 CLIENT = "customers are turned away"

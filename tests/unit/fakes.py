@@ -1,13 +1,20 @@
-"""An API server in memory: enough of one to change policies under optimistic concurrency."""
+"""An API server in memory, to change policies under optimistic concurrency; and a Prometheus."""
 
+import time
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
+import promql_parser
+
+from acns_chaos.cluster.prometheus import Clock, Node, Nodes, Prometheus, Series
 from acns_chaos.cluster.target import Target
 from acns_chaos.errors import ApiError, Conflict, NotFound
 from acns_chaos.faults.ledger import Debt, NoLedger
 from acns_chaos.faults.runcontext import RunContext
+from acns_chaos.lab.net.promql.evaluation import Query
+from acns_chaos.lab.net.promql.expressions import parse
+from acns_chaos.lab.net.promql.history import History
 
 POLICIES = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies"
 STOREFRONT = f"{POLICIES}/allow-store-front-traffic"
@@ -192,3 +199,82 @@ def run_on(api: FakeApi, kind: str = "lab", **environ: str) -> RunContext:
     run = RunContext("run-1", target, api, environ, {})  # type: ignore[arg-type]
     run.ledger = MemoryLedger()
     return run
+
+
+class MemoryPrometheus(Prometheus):
+    """A Prometheus in memory: the lab's PromQL over samples that a test writes down.
+
+    Its clock stands still, at this machine's now, and its nodes are named by the test.
+
+    Args:
+        nodes: of the cluster.
+        cluster: value of the label `cluster` to ask for.
+
+    Attributes:
+        at: its now.
+        asked: every query.
+        heard: warnings that come with its answers.
+        rules: what /api/v1/rules answers, or the error it raises.
+    """
+
+    def __init__(self, *nodes: str, cluster: str = "") -> None:
+        super().__init__("http://prometheus", cluster=cluster)
+        self._nodes = Nodes(Node(name, (f"10.0.0.{number}",)) for number, name in enumerate(nodes))
+        self._clock = Clock(0.0, 0.001)
+        self.history = History()
+        self.at = time.time()
+        self.asked: list[str] = []
+        self.heard: tuple[str, ...] = ()
+        self.rules: Any = {"data": {"groups": []}}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What it warns of."""
+        return self.heard
+
+    def now(self) -> float:
+        """Return its now."""
+        return self.at
+
+    def instant(self, query: str, at: float | None = None) -> list[Series]:
+        """Evaluate a query over the samples."""
+        self.asked.append(query)
+        made, when = Query(parse(query), self.history), self.at if at is None else at
+        if isinstance(made.expression, promql_parser.MatrixSelector):
+            window = made.range_at(made.expression, when).series
+            return [
+                Series(lowered(labels), tuple((at / 1000, value) for at, value in samples))
+                for labels, samples in window
+            ]
+        vector = made.at(when)
+        assert isinstance(vector, list)
+        return [Series(lowered(labels), ((when, value),)) for labels, value in vector]
+
+    def json(self, path: str, params: Any = None) -> Any:
+        """Answer the list of rules."""
+        assert path == "/api/v1/rules"
+        if isinstance(self.rules, ApiError):
+            raise self.rules
+        return self.rules
+
+    def scrape(
+        self, ago: float, instance: str, *samples: tuple[str, dict[str, str], float]
+    ) -> None:
+        """Scrape one node once: what every node has, and (metric, labels, value) besides.
+
+        Args:
+            ago: seconds before now; a scrape without a series that the one before had ends it.
+            instance: its label.
+            samples: what is exposed.
+        """
+        every = [("hubble_tcp_flags_total", {}, 5.0), ("cilium_forward_count_total", {}, 5.0)]
+        found = [
+            (tuple(sorted({**labels, "__name__": name, "instance": instance}.items())), value)
+            for name, labels, value in (*every, *samples)
+        ]
+        self.history.append(self.at - ago, found, ("job", instance))
+
+
+def lowered(labels: Any) -> dict[str, str]:
+    """Write label names in lower case, as the client does."""
+    return {name.lower(): value for name, value in labels.items()}

@@ -82,7 +82,7 @@ def test_a_blackout_is_a_time_of_the_week(window: str, moment: datetime, closed:
         {"blackout": "Foo 07:00-08:00"},
         {"blackout": "29:00-30:00"},
         {"blackout": "7:00-8:00"},
-        {"kinds": "Pod"},
+        {"kinds": "Deployment"},
         {"max-deadline-seconds": "soon"},
         {"max-deadline-seconds": "-1"},
         {"polices": "x"},

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from acns_chaos.cluster.pods import Ran, _code, connected_by
+from acns_chaos.cluster.remembered import Remembered
 from acns_chaos.errors import ApiError
-from acns_chaos.evidence import connections
+from acns_chaos.evidence import connections, egress, places
+from acns_chaos.evidence.places import Asker
 
 POD = {
     "metadata": {
@@ -37,7 +39,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise ran
             return ran
 
-        monkeypatch.setattr(connections, "run_in", run_in)
+        monkeypatch.setattr(places, "run_in", run_in)
         left = list(drops)
         monkeypatch.setattr(
             connections,
@@ -52,14 +54,19 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Any:
     return script
 
 
+def asker(**more: Any) -> Asker:
+    """What asks in the storefront's pod."""
+    return Asker(Cluster(), "pets", "store-front", "", more.get("prober"))  # type: ignore[arg-type]
+
+
 def connection(expect: str = "DENIED") -> dict[str, Any]:
     """Connect from the storefront to rabbitmq."""
     return connections.read_connection(
         Cluster(),
         {},
+        asker(),
         "pets",
         "store-front",
-        "",
         "rabbitmq",
         5672,
         expect,
@@ -133,14 +140,8 @@ def test_a_pod_that_cannot_be_reached_is_unknown(answers: Any) -> None:
 def test_what_wget_says(answers: Any, code: int | None, output: str, state: str) -> None:
     """A "bad address" does not tell why, so it is UNKNOWN and never DENIED."""
     answers(Ran(code, output, 0.1), 0.0)
-    told = connections.read_url(
-        Cluster(),
-        "pets",
-        "store-front",
-        "",
-        "https://graph.microsoft.com",
-        "OPEN",
-        8,  # type: ignore[arg-type]
+    told = egress.read_url(
+        asker(), Remembered(), "pets", "store-front", "https://graph.microsoft.com", "OPEN", 8
     )
     assert told["reading"] == state
 

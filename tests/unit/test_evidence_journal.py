@@ -5,7 +5,7 @@ import json
 import pytest
 
 from acns_chaos.errors import JournalError
-from acns_chaos.evidence import load_journal
+from acns_chaos.evidence.journal import load_journal
 from tests.unit.evidence_journals import held, signed
 
 WHOLE = json.dumps(signed(held()))

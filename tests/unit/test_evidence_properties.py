@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acns_chaos.evidence import Outcome, derive, judge, sign, verify
+from acns_chaos.evidence.journal import judge
+from acns_chaos.evidence.outcome import Outcome
+from acns_chaos.evidence.rules import derive
+from acns_chaos.evidence.signature import sign, verify
 from tests.unit.evidence_journals import ALERT, CLIENT, DROPS, WHY, claim, held, run_of, signed
 
 KEYS = st.sampled_from(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from acns_chaos.evidence import Outcome, derive
+from acns_chaos.evidence.outcome import Outcome
+from acns_chaos.evidence.rules import derive
 from tests.unit.evidence_journals import ALERT, CLIENT, DROPS, SHOP, held, run_of
 
 Journal = dict[str, Any]
@@ -19,7 +20,7 @@ def extension(journal: Journal) -> dict[str, Any]:
     return found
 
 
-def provider(journal: Journal, name: str, **change: str) -> None:
+def provider(journal: Journal, name: str, **change: Any) -> None:
     """Change the provider of an activity, as declared and as played."""
     for one in (*journal["experiment"]["method"], run_of(journal, name)["activity"]):
         if one["name"] == name:
@@ -67,6 +68,16 @@ def window_before_the_fault(journal: Journal) -> None:
     run_of(journal, DROPS)["output"]["evidence"] = {"seconds": 60}
 
 
+def flows_of_anything(journal: Journal) -> None:
+    """Forwarded packets are no drops, and noise is none by policy."""
+    provider(journal, DROPS, func="read_flows", arguments={"verdict": "FORWARDED"})
+
+
+def flows_of_noise(journal: Journal) -> None:
+    """A pod that starts drops packets, too."""
+    provider(journal, DROPS, func="read_flows", arguments={"reason": "any"})
+
+
 def two_faults(journal: Journal) -> None:
     """Nobody can tell which of two was noticed."""
     journal["acns_chaos"]["faults"].append(dict(journal["acns_chaos"]["faults"][0], id="f2"))
@@ -104,6 +115,8 @@ def nobody_saw_it_work_again(journal: Journal) -> None:
         explanation_as_detector,
         bounds_that_always_hold,
         window_before_the_fault,
+        flows_of_anything,
+        flows_of_noise,
         two_faults,
         one_name_twice,
         only_the_guard_restored,
@@ -117,6 +130,22 @@ def test_evidence_that_proves_nothing_is_inconclusive(change: Callable[[Journal]
     assert derive(journal).outcome is Outcome.HELD
     change(journal)
     assert derive(journal).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("name", "func"),
+    [
+        (DROPS, "read_flows"),
+        (ALERT, "read_flows"),
+        (ALERT, "read_alert"),
+        (ALERT, "read_readiness"),
+    ],
+)
+def test_what_may_be_witness_and_detector(name: str, func: str) -> None:
+    """Hubble's drops are a witness; an alert or a pod that is not Ready tells a team."""
+    journal = deepcopy(held())
+    provider(journal, name, func=func)
+    assert derive(journal).outcome is Outcome.HELD
 
 
 def test_roles_without_a_fault_are_not_injected() -> None:

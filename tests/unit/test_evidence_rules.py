@@ -7,7 +7,8 @@ import enum
 
 import pytest
 
-from acns_chaos.evidence import Outcome, derive
+from acns_chaos.evidence.outcome import Outcome
+from acns_chaos.evidence.rules import derive
 from tests.unit.evidence_journals import (
     ALERT,
     CLIENT,

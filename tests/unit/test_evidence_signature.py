@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.errors import JournalError
-from acns_chaos.evidence import Outcome, judge, sign, verify
 from acns_chaos.evidence.facts import dry_mode
+from acns_chaos.evidence.journal import judge
+from acns_chaos.evidence.outcome import Outcome
+from acns_chaos.evidence.signature import sign, verify
 from tests.unit.evidence_journals import CLIENT, POLICY, held, run_of, signed
 
 JSON = st.recursive(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from acns_chaos.errors import ApiError, RestoreFailed
-from acns_chaos.evidence import derive
+from acns_chaos.evidence.rules import derive
 from acns_chaos.faults.change import by_operator
 from acns_chaos.faults.inject import inject
 from acns_chaos.faults.plan import Limits

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from acns_chaos.report import markdown
 from acns_chaos.report.text import fenced, plain
+from tests.tiers import examples
 from tests.unit.evidence_journals import (
     ALERT,
     CLOSED,
@@ -177,6 +178,41 @@ def test_timeline():
     )
 
 
+def test_who_noticed_when():
+    """What the timeline saw: lines for each detector, moments with bounds, what was missing."""
+    journal = held()
+    moments = [
+        {"what": "submitted", "at": at(1), "clock": "runner", "bound_ms": 1, "source": "runner"},
+        {"what": "noticed", "at": at(1.25), "clock": "runner", "bound_ms": 20, "source": "client"},
+    ]
+    journal["acns_chaos"]["timeline"] = {
+        "faults": [
+            {
+                "fault": "f1",
+                "moments": moments,
+                "time_to_detect": {"client": {"ms": 250.0, "bound_ms": 21.0}},
+            }
+        ],
+        "not_observed": [{"source": "hubble", "why": "the relay is *away*"}],
+        "lost": ["client-http: 2 samples were not taken in time"],
+    }
+    told = section(markdown([signed(journal)]), "Who noticed when")
+
+    assert "- client noticed after 250 ms (± 21)\n" in told
+    assert "| 250 | 20 | runner | noticed | client | – |\n" in told
+    assert "- Not observed: hubble, because the relay is \\*away\\*.\n" in told
+    assert "- Lost: client-http: 2 samples were not taken in time.\n" in told
+    assert "## Who noticed when" not in markdown([signed(held())])
+
+
+def test_a_timeline_of_nonsense_is_reported_without_harm():
+    """A journal may come from anybody."""
+    for nonsense in ("x", [1], {"faults": [{"moments": [None, {"at": 5}]}], "lost": [None]}):
+        journal = held()
+        journal["acns_chaos"]["timeline"] = nonsense
+        assert "## Who noticed when" in markdown([signed(journal)])
+
+
 def test_gaps():
     """What was not observed is said: roles, phases, milestones, Hubble, the lab."""
     journal = held()
@@ -316,6 +352,7 @@ PATHS += [("experiment", key) for key in held()["experiment"]]
 PATHS += [("steady_states",), ("steady_states", "after"), ("steady_states", "during")]
 
 
+@examples(100)
 @given(path=st.sampled_from(PATHS), value=JSONISH)
 def test_never_raises(path, value):
     """A journal with anything in any place still gives a report that can be written."""

@@ -1,5 +1,6 @@
 """The customer's view: open, silent, or something else that is no policy drop."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -7,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from acns_chaos.cluster.remembered import Remembered
 from acns_chaos.cluster.storefront import ask, storefront_url
 from acns_chaos.errors import NotFound
-from acns_chaos.evidence.shop import read_shop
+from acns_chaos.evidence.shop import read_order, read_shop
 
 
 class Shop(BaseHTTPRequestHandler):
@@ -20,7 +22,7 @@ class Shop(BaseHTTPRequestHandler):
         if self.path == "/silence":
             self.server.gate.wait(5)  # type: ignore[attr-defined]
             return
-        self.send_response(int(self.path.strip("/") or 200))
+        self.send_response(int(self.path.strip("/").partition("?")[0] or 200))
         self.end_headers()
         self.wfile.write(b'[{"id": 1}, {"id": 2}]')
 
@@ -54,7 +56,6 @@ def read(url: str, path: str, expect: str = "OPEN", deadline: float = 0.0) -> di
         environ,
         "pets",
         "store-front",
-        "GET",
         path,
         expect,
         0.3,
@@ -136,3 +137,54 @@ def test_a_service_without_an_address_is_said() -> None:
     """A pending LoadBalancer names the variable that helps."""
     with pytest.raises(NotFound, match="has no LoadBalancer address: set ACNS_CHAOS_STOREFRONT"):
         storefront_url(Services({"spec": {}, "status": {}}), "pets", "store-front", {})  # type: ignore[arg-type]
+
+
+def test_a_reading_says_what_was_waited_for_and_how_long_each_part_took(shop: str) -> None:
+    """Connecting and answering are told apart, also in a good answer."""
+    good, silent = read(shop, "/200")["evidence"], read(shop, "/silence")["evidence"]
+    assert 0 <= good["connected"] <= good["first_byte"] <= 0.3
+    assert (good["waited_for"], silent["waited_for"]) == ("", "answer")
+    assert silent["connected"] is not None
+    assert silent["first_byte"] is None
+
+
+def test_a_connection_nobody_takes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue drops SYNs, as a policy does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        fillers = [socket.socket() for _ in range(4)]
+        for one in fillers:
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        told = read(f"http://127.0.0.1:{server.getsockname()[1]}", "/", expect="DENIED")
+        for one in fillers:
+            one.close()
+    assert (told["reading"], told["met"]) == ("DENIED", True)
+    assert told["evidence"]["waited_for"] == "connection"
+    assert told["evidence"]["connected"] is None
+
+
+def test_a_run_places_two_marked_orders_and_no_third(shop: str) -> None:
+    """Whoever owns the shop finds them by the customer; the third question answers UNKNOWN."""
+    remembered = Remembered()
+    environ = {"ACNS_CHAOS_STOREFRONT_URL": f"{shop}/201?"}
+    told = [
+        read_order(None, environ, remembered, "run-7", "pets", "front", "OPEN", 0.3)  # type: ignore[arg-type]
+        for _ in range(3)
+    ]
+    assert [one["evidence"]["asked"] for one in told] == [1, 1, 0]
+    customers = [one["evidence"]["order"]["customerId"] for one in told[:2]]
+    assert customers == ["acns-chaos-probe-run-7-1", "acns-chaos-probe-run-7-2"]
+    assert (told[2]["reading"], told[2]["met"]) == ("UNKNOWN", None)
+    assert "has placed its 2 synthetic orders" in told[2]["sentence"]
+
+
+def test_an_order_that_failed_counts_too() -> None:
+    """Nobody knows what a shop made of it: it is not placed again for that."""
+    remembered = Remembered()
+    environ = {"ACNS_CHAOS_STOREFRONT_URL": "http://127.0.0.1:9"}
+    told = [
+        read_order(None, environ, remembered, "run-7", "pets", "front", "OPEN", 0.3)  # type: ignore[arg-type]
+        for _ in range(3)
+    ]
+    assert [one["reading"] for one in told] == ["UNKNOWN"] * 3
+    assert [one["evidence"]["asked"] for one in told] == [1, 1, 0]

@@ -226,6 +226,14 @@ class ListOptions:
         )
 
 
+def _grace(given: Any) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not _NUMBER.fullmatch(str(given)):
+        raise bad_request(f"gracePeriodSeconds: {given!r} is no whole number")
+    return max(0, int(given))
+
+
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
     """Of delete and deletecollection.
@@ -233,11 +241,13 @@ class DeleteOptions:
     Attributes:
         dry_run: nothing is removed.
         uid, version: preconditions, "" for none.
+        grace: seconds that a pod gets to end; None leaves it to the pod.
     """
 
     dry_run: bool
     uid: str
     version: str
+    grace: int | None = None
 
     @classmethod
     def read(cls, query: Query, body: Json) -> "DeleteOptions":
@@ -258,6 +268,7 @@ class DeleteOptions:
             dry_run=_is_dry_run("DeleteOptions", found.get("dryRun")),
             uid=conditions.get("uid") or "",
             version=conditions.get("resourceVersion") or "",
+            grace=_grace(found.get("gracePeriodSeconds")),
         )
 
     def check(self, resource: Resource, obj: Json) -> None:

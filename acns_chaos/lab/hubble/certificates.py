@@ -5,7 +5,7 @@ One authority of its own, as Cilium's; made afresh at each start. The API server
 """
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ NAMESPACE = "kube-system"
 SERVER_SECRET, CLIENT_SECRET = "hubble-relay-server-certs", "hubble-relay-client-certs"
 _NAME = "*.hubble-relay.cilium.io"
 _LIFETIME = timedelta(days=365)
+_EXPIRED = timedelta(minutes=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,24 @@ class RelayCertificates:
         authority: the CA certificate, PEM.
         server: the relay's.
         client: its clients'.
+        issuer: signs others of the kind.
     """
 
     authority: bytes
     server: Pair
     client: Pair
+    issuer: Authority
+
+    def expired(self, whose: str) -> "RelayCertificates":
+        """The same, but for one certificate that has expired a minute ago.
+
+        Args:
+            whose: "server" or "client".
+        """
+        pair = _issued(self.issuer, _EXPIRED)
+        if whose == "client":
+            return replace(self, client=pair)
+        return replace(self, server=pair)
 
     def secrets(self) -> list[dict[str, Any]]:
         """The Kubernetes Secrets that hold them."""
@@ -55,6 +69,10 @@ class RelayCertificates:
 def make_relay_certificates() -> RelayCertificates:
     """A new authority, a server's and a client's certificate that it signed."""
     authority = Authority("Cilium CA", _LIFETIME)
+    server, client = (_issued(authority) for _ in range(2))
+    return RelayCertificates(authority.certificate, server, client, authority)
+
+
+def _issued(authority: Authority, lifetime: timedelta | None = None) -> Pair:
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    server, client = (authority.issue(_NAME, [x509.DNSName(_NAME)], usages) for _ in range(2))
-    return RelayCertificates(authority.certificate, server, client)
+    return authority.issue(_NAME, [x509.DNSName(_NAME)], usages, lifetime)

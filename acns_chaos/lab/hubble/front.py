@@ -28,13 +28,15 @@ class Front:
     """Accepts TLS connections and hands their contents on.
 
     Args:
-        certificates: of the relay, and the authority of its clients.
+        certificates: of the relay, and the authority of its clients; None serves in the clear.
         directory: a private directory; the key is written there for the moment of loading.
         backend: gives the path of the socket that the contents go to, once somebody listens there.
     """
 
-    def __init__(self, certificates: RelayCertificates, directory: Path, backend: Backend) -> None:
-        self._context = _context(certificates, directory)
+    def __init__(
+        self, certificates: RelayCertificates | None, directory: Path, backend: Backend
+    ) -> None:
+        self._context = None if certificates is None else _context(certificates, directory)
         self._backend = backend
         self._server: asyncio.Server | None = None
         self._open: set[_Outside] = set()
@@ -69,6 +71,8 @@ class Front:
             await server.wait_closed()
 
     def _accept(self) -> "_Outside":
+        if self._context is None:
+            return _Clear(self._backend, self._open)
         return _Outside(self._context, self._backend, self._open)
 
 
@@ -169,6 +173,34 @@ class _Outside(asyncio.Protocol):
         data = self._sent.read()
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+
+class _Clear(_Outside):
+    """A client's connection to a relay without TLS: bytes go on as they are.
+
+    Args:
+        backend, connections: as of `_Outside`.
+    """
+
+    def __init__(self, backend: Backend, connections: "set[_Outside]") -> None:
+        super().__init__(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), backend, connections)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # A server in the clear speaks first.
+        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    def data_received(self, data: bytes) -> None:
+        self._received.write(data)
+        self._pass_on()
+
+    def send(self, data: bytes) -> None:
+        self._sent.write(data)
+        self._flush()
+
+    def _pass_on(self) -> None:
+        if self._inside is not None:
+            self._inside.write(self._received.read())
 
 
 class _Inside(asyncio.Protocol):

@@ -9,13 +9,18 @@ import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from acns_chaos.errors import AcnsChaosError
 from acns_chaos.lab.hubble.agent import NANOSECONDS, Agent
-from acns_chaos.lab.hubble.certificates import NAMESPACE, make_relay_certificates
+from acns_chaos.lab.hubble.certificates import (
+    NAMESPACE,
+    RelayCertificates,
+    make_relay_certificates,
+)
 from acns_chaos.lab.hubble.front import HOST, Front
 from acns_chaos.lab.hubble.nodes import Nodes
 from acns_chaos.lab.hubble.recorder import Recorder, Revisions
@@ -71,6 +76,9 @@ class Hubble:
         self._private: Path | None = None
         self._own_directory: tempfile.TemporaryDirectory[str] | None = None
         self._wanted = True
+        # Without TLS; whose certificate has expired.
+        self._faults = _Faults()
+        self._served = _Faults()
         self._turn = itertools.count()
         self._switching: asyncio.Task[None] | None = None
         self.address: tuple[str, int] | None = None
@@ -133,6 +141,9 @@ class Hubble:
     def set_down(self, down: bool) -> None:
         """Stop the relay, or start it again at its old address, as soon as the loop comes to it."""
         self._wanted = not down
+        self._switch_soon()
+
+    def _switch_soon(self) -> None:
         if self._switching is None or self._switching.done():
             self._switching = asyncio.get_running_loop().create_task(self._switch())
             self._switching.add_done_callback(_tell)
@@ -145,6 +156,26 @@ class Hubble:
         """
         if self._switching is not None:
             await self._switching
+
+    def set_in_clear(self, clear: bool) -> None:
+        """Serve without TLS, or with it again; open connections end."""
+        self._faults = replace(self._faults, in_clear=clear)
+        self._switch_soon()
+
+    def set_expired(self, whose: str) -> None:
+        """Let a certificate have expired.
+
+        Args:
+            whose: "server" (the relay's), "client" (that of the Secret), or "" for none any more.
+        """
+        self._faults = replace(self._faults, expired=whose)
+        for secret in self._present().secrets():
+            self._store.put(secret)
+        self._switch_soon()
+
+    def _present(self) -> RelayCertificates:
+        expired = self._faults.expired
+        return self._certificates.expired(expired) if expired else self._certificates
 
     def lose(self, next_n: int = 0, *, every_nth: int = 0, node: str = "") -> None:
         """Lose flows from now on, and tell readers so before the next one that is kept.
@@ -168,11 +199,16 @@ class Hubble:
             agent.restart()
 
     async def _switch(self) -> None:
-        while self._wanted != (self._front is not None):
-            if self._wanted:
+        while not self._is_as_wanted():
+            if self._front is None:
                 await self._serve(self.address[1] if self.address else 0)
             else:
                 await self._close()
+
+    def _is_as_wanted(self) -> bool:
+        if self._front is None:
+            return not self._wanted
+        return self._wanted and self._served == self._faults
 
     def _agents(self, node: str) -> list[Agent]:
         if not node:
@@ -189,9 +225,11 @@ class Hubble:
         if self._private is None:
             self._own_directory = tempfile.TemporaryDirectory(prefix="acns-chaos-relay-")
             self._private = Path(self._own_directory.name)
-        front = Front(self._certificates, self._private, self._backend)
+        served = self._faults
+        certificates = None if served.in_clear else self._present()
+        front = Front(certificates, self._private, self._backend)
         self.address = (HOST, await front.start(port))
-        self._front = front
+        self._front, self._served = front, served
 
     async def _backend(self) -> Path:
         """The socket that grpc serves at: started for the first client, as start-up is a budget."""
@@ -224,6 +262,14 @@ class Hubble:
             if (pod["metadata"].get("labels") or {}).get("k8s-app") == APP:
                 return str(pod["metadata"]["name"])
         return APP
+
+
+@dataclass(frozen=True, slots=True)
+class _Faults:
+    """What is wrong with the relay's TLS on request: none of it, and whose certificate expired."""
+
+    in_clear: bool = False
+    expired: str = ""
 
 
 class _Observer:

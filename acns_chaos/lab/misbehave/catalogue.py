@@ -155,6 +155,13 @@ _PARTS = (
         (_THIS_NODE,),
     ),
     Kind("relay-down", "part", "Hubble relay cannot be reached"),
+    Kind("relay-without-tls", "part", "Hubble relay serves in the clear"),
+    Kind(
+        "relay-certificate-expired",
+        "part",
+        "a certificate of Hubble relay has expired",
+        (Option("whose", "choice", "which one", "server", ("server", "client")),),
+    ),
     Kind(
         "lost-flows",
         "part",

@@ -10,6 +10,8 @@ own would be one more thing to leave behind after ``kill -9``.
 - ``DELETE /lab/v1/misbehaviours``, ``DELETE /lab/v1/misbehaviours/ID``: end all, or one
 - ``POST /lab/v1/requests``: keep a list of the requests to all servers from now on; ``GET`` reads
   it (``{"requests": [...]}``), ``DELETE`` ends it
+- ``POST /lab/v1/truth``: keep what really happens from now on; ``GET`` reads it, of it what came
+  after a number with ``?after=N`` (``{"truth": [...]}``, see ``net.truth``), ``DELETE`` ends it
 
 What cannot be meant is 400, ``{"error": "<sentence>"}``.
 """
@@ -57,6 +59,7 @@ class Misbehaviour:
         self._store = store
         self._cluster = Cluster(store, Writes(store))
         self._network = network
+        self.truth = network.truth
         self._token = token
 
     def middlewares(self, server: str) -> list[Middleware]:
@@ -156,7 +159,20 @@ class _Orders:
                 elif method == "DELETE":
                     found.heard.end()
                 return web.json_response({"requests": found.heard.as_json()})
+            case "GET" | "POST" | "DELETE" as method, ["truth"]:
+                if method == "POST":
+                    found.truth.begin()
+                elif method == "DELETE":
+                    found.truth.end()
+                after = _number(request.query.get("after", "0"))
+                return web.json_response({"truth": found.truth.as_json(after)})
         return _refused(404, f"There is no {request.method} {request.path}.")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise Misused(f"after={text!r} is no number of an event.")
+    return int(text)
 
 
 async def _body(request: web.Request) -> Any:

@@ -64,6 +64,16 @@ def _relay_down(network: Any, _: Any) -> Undo:
     return lambda: network.relay.set_down(False)
 
 
+def _in_clear(network: Any, _: Any) -> Undo:
+    network.relay.set_in_clear(True)
+    return lambda: network.relay.set_in_clear(False)
+
+
+def _expired(network: Any, options: Any) -> Undo:
+    network.relay.set_expired(options["whose"])
+    return lambda: network.relay.set_expired("")
+
+
 def _lost_flows(network: Any, options: Any) -> None:
     network.relay.lose(options["number"], node=options["node"] or "")
 
@@ -98,6 +108,8 @@ _CALLS: dict[str, Callable[[Any, Any], Undo | None]] = {
     "frozen-agent": _frozen,
     "partial-enforcement": _frozen,
     "relay-down": _relay_down,
+    "relay-without-tls": _in_clear,
+    "relay-certificate-expired": _expired,
     "lost-flows": _lost_flows,
     "hubble-node-down": _node_down,
     "agent-restart": _restart,

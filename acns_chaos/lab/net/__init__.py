@@ -10,5 +10,6 @@ Decisions come from `acns_chaos.policy`, objects from the store. The Kubernetes 
 - `prometheus`, `promql`: who scrapes the metrics, and how it answers
 - `shop`: the storefront and what is behind it; `tools`: what runs inside containers
 - `traffic`, `visits`, `logs`: what goes on, and what programs say, while nobody asks
+- `truth`: what really happened, for those who measure
 - `listener`, `clock`: sockets that can fall silent, and time
 """

@@ -29,6 +29,7 @@ from acns_chaos.lab.net.shop.storefront import Shop
 from acns_chaos.lab.net.tools.images import Images
 from acns_chaos.lab.net.tools.toolbox import Tools
 from acns_chaos.lab.net.traffic import Traffic
+from acns_chaos.lab.net.truth import Truth
 from acns_chaos.lab.net.visits import Visits
 from acns_chaos.lab.world import World
 
@@ -66,6 +67,7 @@ class Network:
         self.wire.listen(self.relay.recorder.record)
         self.enforcement.on_applied(self.relay.record_policies)
         AgentState(store, self.directory, self.enforcement, self.metrics, clock)
+        self.truth = Truth(self.wire, self.enforcement, clock)
         parts = (self.directory, self.enforcement, self.wire, clock)
         self.connections = Connections(*parts)
         self.zone = Zone(self.directory, world)
@@ -84,6 +86,7 @@ class Network:
                 ShopLog(self.logs.write, self.directory, world.shop, clock),
                 established=world.established,
             )
+            self.shop.middlewares.append(self.truth)
             self._inside = Inside(self.shop, world.shop, self.directory, clock)
         AgentLog(store, self.directory, self.logs.write, clock)
         say_started(self.logs.write, self.directory, clock.now())

@@ -27,13 +27,16 @@ class Change(Protocol):
 
 
 class Objects(Protocol):
-    """The part of the store that the network reads."""
+    """The part of the store that the network uses."""
 
     def list(self, kind: str, namespace: str | None = None) -> list[dict[str, Any]]:
         """Copies of the objects of a kind."""
 
     def on_change(self, callback: Callable[[Any], None]) -> None:
         """Call back synchronously after each write."""
+
+    def put(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Write an object of the world; returns it as it is stored."""
 
 
 @dataclass(frozen=True, slots=True)

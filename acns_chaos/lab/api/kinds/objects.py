@@ -6,7 +6,7 @@ Nothing here knows one kind from another, save for the form of its name.
 import random
 import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
 
 from acns_chaos.lab.api.failures import Json, Problem
@@ -64,9 +64,9 @@ def clone(value: T) -> T:
     return value
 
 
-def now() -> str:
-    """The time as the server writes it: UTC, whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def now(ahead: float = 0.0) -> str:
+    """The time as the server writes it, so many seconds ahead: UTC, whole seconds."""
+    return (datetime.now(UTC) + timedelta(seconds=ahead)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_uid() -> str:

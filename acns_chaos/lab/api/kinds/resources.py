@@ -40,6 +40,7 @@ class Resource:
         field_labels: what a fieldSelector may name besides metadata.name and .namespace.
         categories: kubectl's groups of kinds.
         view: its objects are those of the core kind of the same name, in another form.
+        bare: clients may create it although it has no schema: those without a controller.
     """
 
     group: str
@@ -59,6 +60,7 @@ class Resource:
     field_labels: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     view: bool = False
+    bare: bool = False
 
     @property
     def api_version(self) -> str:
@@ -128,11 +130,13 @@ RESOURCES = (
         "pods",
         "Pod",
         short=("po",),
-        verbs=_RELABEL,
+        verbs=("create", "delete", *_RELABEL),
         status=True,
         generation=True,
+        returns_object=True,
         field_labels=_POD_FIELDS,
         categories=("all",),
+        bare=True,
     ),
     Resource("", "v1", "services", "Service", short=("svc",), verbs=_RELABEL, categories=("all",)),
     Resource("", "v1", "endpoints", "Endpoints", short=("ep",), verbs=_READ),

@@ -4,6 +4,8 @@ Decode, admission (the namespace exists), fill in, prune, validate, compare vers
 a kind needs beyond that is data in ``resources``, ``builtin`` and ``cilium``.
 """
 
+from dataclasses import replace
+
 from acns_chaos.lab.api import failures
 from acns_chaos.lab.api.applying.apply import Applying, applied, check_config
 from acns_chaos.lab.api.applying.apply_types import require_typed
@@ -14,6 +16,7 @@ from acns_chaos.lab.api.kinds import batch_kinds, events_view
 from acns_chaos.lab.api.kinds.objects import generated_name, new_uid, now
 from acns_chaos.lab.api.kinds.resources import RESOURCES, Resource
 from acns_chaos.lab.api.options import DeleteOptions, WriteOptions
+from acns_chaos.lab.api.pods import bare
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.writing.admission import prepared, require_valid
 from acns_chaos.lab.api.writing.bodies import JSON, YAML, parse
@@ -58,6 +61,9 @@ class Writes:
             Failure: as a server refuses.
         """
         sent = parse(body, media)
+        if target.resource.bare:
+            bare.require_modelled(sent.value)
+            target = replace(target, resource=replace(target.resource, schema=bare.POD))
         obj, warnings = decode(target.resource, sent.value, options.validation, sent.complaints)
         if target.resource.view:
             require_new_event(target, obj)
@@ -89,6 +95,9 @@ class Writes:
         new = prepared(resource, obj)
         options.admit(None, new)
         require_valid(resource, None, new)
+        if resource.bare:
+            bare.complete(new)
+            bare.require_account(self._store, new)
         if self._store.find(resource.kind, target.namespace, new["metadata"]["name"]):
             raise failures.already_exists(resource.plural, resource.group, new["metadata"]["name"])
         time = now()
@@ -176,7 +185,7 @@ class Writes:
         old = self._store.find(resource.kind, target.namespace, target.name)
         if old is None and target.subresource:
             raise target.not_found()
-        if old is None and "create" not in resource.verbs:
+        if old is None and ("create" not in resource.verbs or resource.bare):
             raise failures.not_modelled(f"create of {resource.qualified}")
         applying = Applying(options.manager, options.force, target.subresource, now())
         new = applied(resource, old, config, applying)
@@ -247,8 +256,12 @@ class Writes:
             )
         if resource.kind == "Namespace" and self._store.list("Pod", target.name):
             raise failures.not_modelled("delete of a namespace with pods in it")
+        if resource.bare and obj["metadata"].get("ownerReferences"):
+            raise failures.not_modelled(
+                f"delete of {resource.qualified} that a controller would make anew"
+            )
         if not options.dry_run:
-            obj = self._remove(resource, obj)
+            obj = self._remove(resource, obj, options.grace)
         if resource.returns_object or obj["metadata"].get("deletionTimestamp"):
             return Answer(200, obj)
         about = failures.details(resource.group, resource.plural, target.name)
@@ -263,10 +276,16 @@ class Writes:
             },
         )
 
-    def _remove(self, resource: Resource, obj: Json) -> Json:
+    def _remove(self, resource: Resource, obj: Json, grace: int | None = None) -> Json:
         """Delete an object, or mark it when a finalizer holds it; a namespace takes all with it."""
         metadata = obj["metadata"]
         namespace, name = metadata.get("namespace"), metadata["name"]
+        if resource.bare and (seconds := bare.grace_of(obj, grace)):
+            if not metadata.get("deletionTimestamp"):
+                # Its kubelet removes it when the time is over.
+                metadata.update(deletionTimestamp=now(seconds), deletionGracePeriodSeconds=seconds)
+                return self._store.commit(obj)
+            return obj
         if metadata.get("finalizers"):
             if not metadata.get("deletionTimestamp"):
                 metadata.update(deletionTimestamp=now(), deletionGracePeriodSeconds=0)

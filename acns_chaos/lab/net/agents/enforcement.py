@@ -7,8 +7,9 @@ under a verdict is in `connections`.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from acns_chaos.lab.net.agents.agent import GROUPS, RESTART_SECONDS, Agent, Key, Written, key_of
 from acns_chaos.lab.net.agents.settings import AgentSettings, read_settings
@@ -145,6 +146,10 @@ class Enforcement:
     def engine_of(self, node: str) -> Engine:
         """The engine that is in force on a node."""
         return self._agents[node].engine
+
+    def imported(self, node: str) -> Mapping[Key, tuple[int, Mapping[str, Any]]]:
+        """The policies that are in force on a node, each with the number of its write."""
+        return self._agents[node].imported.policies
 
     def is_down(self, node: str) -> bool:
         """Whether a node's agent does not run: nothing new is enforced, nothing is counted."""

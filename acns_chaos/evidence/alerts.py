@@ -1,0 +1,228 @@
+"""Readings of alerts: does one fire, has it begun to since the fault, and would anybody be told?
+
+Silence proves something only of a rule that exists and is evaluated.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.prometheus import (
+    Alert,
+    Alertmanager,
+    Prometheus,
+    Rule,
+    fired_before,
+    firing_in,
+    prometheus_from,
+    rule_named,
+)
+from acns_chaos.cluster.waiting import wait_until
+from acns_chaos.errors import ApiError, ArgumentError
+from acns_chaos.evidence.readings import FIRING, SILENT, UNKNOWN, Reading, reading
+
+__all__ = ["alert_labels", "read_alert"]
+
+LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+INTERVAL = 0.5
+# An Alertmanager's clock is compared with nobody's: an alert is taken for older than the fault only
+# if it is by more than this, in seconds.
+SLACK = 2.0
+# How far back to look for an alert's beginning when nothing says from when on, in seconds.
+LOOK_BACK = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What fires now.
+
+    Attributes:
+        new: alerts that began since the moment in question; all of them when there is none.
+        old: those that fired before.
+        muted: those that fire and nobody is told of.
+    """
+
+    new: list[Alert] = field(default_factory=list)
+    old: list[Alert] = field(default_factory=list)
+    muted: list[Alert] = field(default_factory=list)
+
+
+def alert_labels(name: Any, labels: Any) -> dict[str, str]:
+    """Check what an experiment calls an alert.
+
+    Returns:
+        The labels, as text.
+
+    Raises:
+        ArgumentError: the name is none, or the labels are no mapping of label names to values.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ArgumentError(f"name must be the name of an alert, not {name!r}")
+    if not isinstance(labels, Mapping) or not all(
+        isinstance(one, str) and LABEL.fullmatch(one) for one in labels
+    ):
+        raise ArgumentError('labels must be a mapping such as {"severity": "critical"}')
+    return {label: str(value) for label, value in labels.items()}
+
+
+def read_alert(
+    api: Api,
+    environ: Mapping[str, str],
+    name: str,
+    labels: Mapping[str, str],
+    expect: str,
+    start: str,
+    deadline: float,
+) -> Reading:
+    """Ask whether an alert fires, until it is as expected or *deadline* has passed.
+
+    Args:
+        api: the cluster.
+        environ: looked up for Prometheus and Alertmanager (docs/prometheus.md).
+        name: of the alert.
+        labels: that it must carry.
+        expect: FIRING or SILENT.
+        start: ISO 8601 moment; an alert that fired before is no notice of what came after. ""
+            takes any.
+        deadline: seconds; 0 asks once.
+
+    Returns:
+        FIRING with `seconds` after the start; SILENT when nobody is told of it; UNKNOWN when nobody
+        can be asked, when it fired already, or when no rule of that name is evaluated.
+    """
+    what = f"alert {name}"
+    asker: list[_Asker] = []
+    looks: list[_Look] = []
+
+    def expected() -> bool:
+        looks[:] = [asker[0].look()]
+        return bool(looks[0].new) == (expect == FIRING)
+
+    try:
+        asker.append(_Asker(api, environ, name, labels, start))
+        wait_until(expected, deadline, INTERVAL)
+        return asker[0].told(what, expect, looks[0])
+    except ApiError as error:
+        evidence = {"asked_again": asker[0].notes} if asker else {}
+        return reading(UNKNOWN, what, str(error), None, expect, evidence)
+
+
+class _Asker:
+    """Asks Alertmanager where one is named, Prometheus otherwise."""
+
+    def __init__(
+        self, api: Api, environ: Mapping[str, str], name: str, labels: Mapping[str, str], start: str
+    ) -> None:
+        self._name, self._labels = name, labels
+        self._start = datetime.fromisoformat(start).timestamp() if start else None
+        self._manager = Alertmanager.from_environ(environ)
+        self._prometheus: Prometheus | None = None
+        try:
+            self._prometheus = prometheus_from(api, environ)
+        except ApiError:
+            # An Alertmanager alone will do.
+            if self._manager is None:
+                raise
+
+    @property
+    def notes(self) -> list[str]:
+        """Every question that had to be asked again."""
+        return [note for one in (self._manager, self._prometheus) if one for note in one.notes]
+
+    def look(self) -> _Look:
+        """Ask once; raises ApiError."""
+        if self._manager is not None:
+            return self._from_alertmanager(self._manager)
+        assert self._prometheus is not None  # the constructor saw to it
+        return self._from_prometheus(self._prometheus)
+
+    def _from_alertmanager(self, manager: Alertmanager) -> _Look:
+        found = _Look()
+        for alert in manager.firing(self._name, self._labels):
+            is_old = self._start is not None and (
+                alert.began is None or alert.began < self._start - SLACK
+            )
+            (found.muted if alert.muted else found.old if is_old else found.new).append(alert)
+        return found
+
+    def _from_prometheus(self, prometheus: Prometheus) -> _Look:
+        now = prometheus.now()
+        if self._start is None:
+            since = now - LOOK_BACK
+            return _Look(new=firing_in(prometheus, self._name, self._labels, since, now))
+        since = prometheus.moment(self._start)
+        before = fired_before(prometheus, self._name, self._labels, since)
+        found = _Look()
+        for alert in firing_in(prometheus, self._name, self._labels, since, now):
+            (found.old if dict(alert.labels) in before else found.new).append(alert)
+        return found
+
+    def told(self, what: str, expect: str, look: _Look) -> Reading:
+        """Make a reading of the last look; raises ApiError."""
+        evidence = self._evidence(look)
+        doubt = self._doubt(expect, look)
+        if doubt:
+            return reading(UNKNOWN, what, doubt, None, expect, evidence)
+        if look.new or look.old:
+            text = f"{self._name} fires{self._after(look)}"
+            met = expect == FIRING
+            return reading(FIRING, what, text, met, expect, evidence, seconds=evidence["seconds"])
+        text = f"{self._name} does not fire"
+        if look.muted:
+            text = f"{self._name} fires and is {look.muted[0].muted}: nobody is told"
+        return reading(SILENT, what, text, expect == SILENT, expect, evidence)
+
+    def _doubt(self, expect: str, look: _Look) -> str:
+        if look.old and not look.new and expect == FIRING:
+            return f"{self._name} fired before the fault, so that it fires now says nothing"
+        cluster = self._prometheus.cluster if self._prometheus else ""
+        if look.new and cluster and not self._labels:
+            strange = [one for one in look.new if "cluster" not in one.labels]
+            if strange:
+                return f"{self._name} fires, and no label says whether it does for {cluster}"
+        if look.new or look.old or look.muted:
+            return ""
+        rule = (
+            rule_named(self._prometheus, self._name) if self._prometheus else Rule("", known=False)
+        )
+        if rule.is_absent:
+            others = ", ".join(rule.others[:5]) or "none"
+            return f"there is no alerting rule {self._name}: there is {others}"
+        if rule.trouble:
+            return f"the rule {self._name} cannot be evaluated: {rule.trouble}"
+        if rule.idle:
+            return f"the rule {self._name} was evaluated {rule.idle:.0f} s ago for the last time"
+        if not rule.known and expect == SILENT:
+            return f"{self._name} does not fire, and whether there is such a rule cannot be told"
+        return ""
+
+    def _evidence(self, look: _Look) -> dict[str, Any]:
+        where = self._manager or self._prometheus
+        fires = look.new or look.old or look.muted
+        began = min((one.began for one in fires if one.began is not None), default=None)
+        if began is not None and self._manager is None and self._prometheus is not None:
+            began -= self._prometheus.clock().ahead
+        evidence: dict[str, Any] = {
+            "source": "alertmanager" if self._manager else "prometheus",
+            "url": where.url if where else "",
+            "labels": [dict(one.labels) for one in fires[:5]],
+            "seconds": None,
+            "asked_again": self.notes[:10],
+        }
+        if began is not None and not look.old:
+            evidence["began"] = datetime.fromtimestamp(began, UTC).isoformat()
+            if self._start is not None:
+                evidence["seconds"] = round(began - self._start, 3)
+        return evidence
+
+    def _after(self, look: _Look) -> str:
+        began = [one.began for one in look.new if one.began is not None]
+        if self._start is None or not began or look.old:
+            return ""
+        ahead = 0.0
+        if self._manager is None and self._prometheus is not None:
+            ahead = self._prometheus.clock().ahead
+        return f", {max(0.0, min(began) - ahead - self._start):.1f} s after the fault"
