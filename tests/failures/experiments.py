@@ -109,19 +109,30 @@ def flagship() -> dict[str, Any]:
 
 
 def short_flagship() -> dict[str, Any]:
-    """The least that can be HELD: two claims, two witnesses, one detector."""
+    """The least that can be HELD: two claims, two witnesses, one detector.
+
+    Without the timeline and Hubble, whose requests come at no settled place.
+    """
     found = flagship()
     hypothesis = found["steady-state-hypothesis"]
     hypothesis["probes"] = [one for one in hypothesis["probes"] if one["name"] in _CLAIMS]
     found["method"] = [one for one in found["method"] if one["name"] not in _SPARED]
+    found["controls"] = [one for one in found["controls"] if one["name"] != "timeline"]
     for extension in found["extensions"]:
         extension.pop("explanations", None)
+        extension["witnesses"] = list(_WITNESSES)
     assert len(hypothesis["probes"]) == len(_CLAIMS)
     return found
 
 
 _CLAIMS = ("customers reach the shop", "policies are as recorded")
-_SPARED = ("the storefront's pods stay Ready all the while", "the policy to blame is named")
+_WITNESSES = ("customers are cut off", "drops are counted at the storefront's pods")
+_SPARED = (
+    "Hubble sees customers' packets dropped at the storefront",
+    "the storefront's pods stay Ready all the while",
+    "Hubble names the culprit",
+    "the policy to blame is named",
+)
 
 
 def _control(name: str) -> dict[str, Any]:
