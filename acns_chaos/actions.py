@@ -35,6 +35,7 @@ def inject_fault(
     create: bool = False,
     ignored: bool = False,
     gitops: str = "refuse",
+    witness: str = "",
 ) -> dict:
     """Make live policies wrong, and wait until behaviour shows it.
 
@@ -58,6 +59,8 @@ def inject_fault(
         ignored: take a fault that the agents would ignore, to see that somebody notices.
         gitops: "refuse" a policy that Flux or Argo CD reconciles, or "observe": then it may be
             what recovers.
+        witness: a flow to see the effect by, such as "order-service -> graph.microsoft.com:443":
+            it is tried before the fault and must turn; "" takes one of those that are predicted.
 
     Returns:
         The fault: policy, operator, predicted flows, when it was submitted, accepted, realised; of
@@ -79,7 +82,7 @@ def inject_fault(
         )
     except (ArgumentError, PolicyError) as error:
         raise FaultRefused(f"{error} Nothing was changed.".replace("..", ".")) from error
-    debts = inject(run, change, limits, given["timeout"])
+    debts = inject(run, change, limits, given["timeout"], witness)
     first = debts[0]
     objects = ", ".join(str(debt.ref) for debt in debts)
     logger.info(f"Fault {first.operator} on {objects}: {first.realised_by}")

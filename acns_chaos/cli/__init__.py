@@ -18,13 +18,16 @@ __all__ = ["COMMANDS", "Failure", "LazyGroup", "main", "show"]
 
 # Name -> "module:function".
 COMMANDS: dict[str, str] = {
+    "baseline": "acns_chaos.cli.baseline:baseline",
     "blame": "acns_chaos.cli.blame:blame",
+    "check": "acns_chaos.cli.check:check",
     "conformance": "acns_chaos.cli.conformance:conformance",
     "diff": "acns_chaos.cli.diff:diff",
     "doctor": "acns_chaos.cli.doctor:doctor",
     "explain": "acns_chaos.cli.explain:explain",
     "flows": "acns_chaos.cli.flows:flows",
     "lab": "acns_chaos.cli.lab:lab",
+    "list": "acns_chaos.cli.catalogue:catalogue",
     "mutants": "acns_chaos.cli.mutants:mutants",
     "operators": "acns_chaos.cli.operators:operators",
     "outcome": "acns_chaos.cli.outcome:outcome",

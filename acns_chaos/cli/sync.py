@@ -30,9 +30,10 @@ def sync(check: bool, root: str) -> None:
         for path in sorted((base / "experiments").glob("*.json"))
         if _write(path, _with_claims(_load(path), claims), check)
     ]
-    readme = base / "README.md"
-    if readme.exists() and _tables(readme, base, check):
-        changed.append(readme)
+    for folder in ("probes", "experiments"):
+        page = base / folder / "README.md"
+        if page.exists() and _catalogue(page, check):
+            changed.append(page)
     permissions = base / "docs/permissions.md"
     if permissions.exists() and _permissions(permissions, check):
         changed.append(permissions)
@@ -84,11 +85,12 @@ def _write(path: Path, document: dict[str, Any], check: bool) -> bool:
     return True
 
 
-def _tables(readme: Path, base: Path, check: bool) -> bool:
-    after = before = readme.read_text("utf-8")
-    for name, folder in (("experiments", "experiments"), ("claims", "probes")):
-        after = _between(after, name, _rows(base / folder))
-    return _refresh(readme, before, after, check)
+def _catalogue(page: Path, check: bool) -> bool:
+    from acns_chaos.cli.catalogue import entries, table
+
+    before = page.read_text("utf-8")
+    rows = table(entries(sorted(page.parent.glob("*.json"))))
+    return _refresh(page, before, _between(before, "catalogue", rows), check)
 
 
 def _permissions(page: Path, check: bool) -> bool:
@@ -110,12 +112,3 @@ def _refresh(page: Path, before: str, after: str, check: bool) -> bool:
     if after != before and not check:
         page.write_text(after, "utf-8")
     return after != before
-
-
-def _rows(folder: Path) -> str:
-    lines = ["| file | asks |", "|---|---|"]
-    lines += [
-        f"| `{folder.name}/{path.name}` | {_load(path)['title']} |"
-        for path in sorted(folder.glob("*.json"))
-    ]
-    return "\n".join(lines) + "\n"

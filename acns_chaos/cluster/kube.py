@@ -156,6 +156,12 @@ class Api:
         self._heard(response.headers.get("Date"))
         return response
 
+    def close(self) -> None:
+        """Close the connections that are kept for the next request; asking again opens new ones."""
+        pools = self.client.rest_client.pool_manager.pools
+        for key in list(pools.keys()):
+            pools[key].close()
+
     def stream(self, path: str, query: Mapping[str, str], silence: float) -> Any:
         """Open an answer that is read while it comes, such as a watch.
 

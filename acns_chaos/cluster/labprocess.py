@@ -30,6 +30,7 @@ class LabProcess:
     """A lab that answers.
 
     Attributes:
+        ready: what it said when it was ready.
         world: name of its world.
         server: its API server's address.
         environ: what it hands over: KUBECONFIG and the addresses of shop and Prometheus; "" for
@@ -38,6 +39,7 @@ class LabProcess:
     """
 
     def __init__(self, ready: Mapping[str, Any], process: subprocess.Popen[str] | None) -> None:
+        self.ready = dict(ready)
         self.world = str(ready["world"])
         self.server = str(ready["server"])
         handed = {str(key): str(value) for key, value in ready["env"].items()}

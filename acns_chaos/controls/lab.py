@@ -11,10 +11,19 @@ net still finds the lab alive.
 ]
 ```
 
+What the experiment needs to go wrong can be ordered with it, and ends with the run; on a named
+cluster it is not looked at, because there the real thing happens:
+
+```json
+{"name": "lab", "provider": {"type": "python", "module": "acns_chaos.controls.lab", "arguments":
+  {"misbehave": [{"kind": "gitops", "options": {"policy": "pets/allow-x", "after": 6}}]}}}
+```
+
 A lab that somebody started with `acns-chaos lab` is joined and left running. Nothing of
 `acns_chaos.lab` is imported: it is another process, met at the wire.
 """
 
+import contextlib
 import logging
 import os
 from typing import Any
@@ -22,6 +31,7 @@ from urllib.request import getproxies
 
 from chaoslib.types import Experiment
 
+from acns_chaos.cluster.labcontrol import LabControl
 from acns_chaos.cluster.labprocess import LabProcess, join_or_start
 from acns_chaos.cluster.target import choose
 from acns_chaos.errors import TargetError
@@ -32,16 +42,22 @@ logger = logging.getLogger("chaostoolkit")
 
 _running: list[LabProcess] = []
 _saved: dict[str, str | None] = {}
+# What was ordered for this run: the lab's own numbers.
+_ordered: list[str] = []
 # Why there is no lab, for the guard to say: what this hook raises, the host hides.
 trouble = ""
 
 
-def configure_control(experiment: Experiment, world: str = "pets") -> None:
+def configure_control(
+    experiment: Experiment, world: str = "pets", misbehave: list[dict[str, Any]] | None = None
+) -> None:
     """Start or join the lab, when the run is meant for it.
 
     Args:
         experiment: the experiment about to run.
         world: name or path of the world to start; a joined lab keeps its own.
+        misbehave: orders as `acns-chaos lab inject` gives them: "kind", and "options",
+            "selection", "for" (seconds), "count".
     """
     global trouble  # noqa: PLW0603 - the host keeps controls as modules, so state lives here
     trouble = ""
@@ -56,6 +72,10 @@ def configure_control(experiment: Experiment, world: str = "pets") -> None:
     for name, value in {**lab.environ, **_without_proxy()}.items():
         _saved[name] = os.environ.get(name)
         os.environ[name] = value
+    try:
+        _ordered.extend(str(LabControl(lab.ready).inject(one)["id"]) for one in misbehave or [])
+    except TargetError as error:
+        trouble = f"The lab does not misbehave as the experiment orders: {error}"
     logger.info(f"Lab {'joined' if lab.joined else 'started'}: world {lab.world} at {lab.server}")
 
 
@@ -74,7 +94,11 @@ def _without_proxy() -> dict[str, str]:
 
 
 def cleanup_control() -> None:
-    """End the lab this run started, and put the environment back."""
+    """End what was ordered and the lab this run started, and put the environment back."""
+    while _ordered:
+        # One that has ended by itself cannot be cleared, and need not be.
+        with contextlib.suppress(TargetError):
+            LabControl(_running[0].ready).clear(_ordered.pop())
     while _running:
         _running.pop().close()
     for name, value in _saved.items():

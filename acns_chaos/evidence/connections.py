@@ -32,9 +32,9 @@ def read_connection(
         api: the cluster.
         environ: looked up for Prometheus' address.
         asker: runs the command as the workload.
-        namespace: of both.
-        workload: whose pod connects.
-        service: to whom.
+        namespace: of the workload, and of a Service that names none.
+        workload: whose pod connects; "" is a stranger, whom only a prober can be.
+        service: to whom: "rabbitmq", or "kube-system/kube-dns".
         port: of the Service.
         expect: OPEN or DENIED.
         timeout: whole seconds until the connection counts as silent.
@@ -44,10 +44,10 @@ def read_connection(
         OPEN when the connection was made or refused; DENIED when it met silence *and* a policy
         drop was counted at either end; UNKNOWN when only one of the two was seen.
     """
-    what = f"{namespace}/{workload} to {service}:{port}"
+    what = f"{namespace}/{workload or 'a stranger'} to {service}:{port}"
     wait = max(1, round(timeout))
     try:
-        address = service_address(api, namespace, service)
+        address = service_address(api, *_whole(namespace, service))
         command = ["nc", "-zv", f"-w{wait}", address, str(port)]
         # First the counter, then the packet: a drop already counted must not count for this one.
         counted, trouble = _drops(environ, namespace, workload, service)
@@ -80,6 +80,12 @@ def read_connection(
     return reading(DENIED, what, text, expect == DENIED, expect, evidence, seconds=ran.seconds)
 
 
+def _whole(namespace: str, service: str) -> tuple[str, str]:
+    """The namespace and name of a Service."""
+    where, _, name = service.rpartition("/")
+    return where or namespace, name
+
+
 def _prober(asker: Asker) -> str:
     return asker.place.pod if asker.place and asker.by == "prober" else ""
 
@@ -93,7 +99,9 @@ def _drops(
         leaving = prometheus.policy_drops(drops_of_workload(namespace, workload, "egress"))
         if prober:
             leaving += prometheus.policy_drops(drops_of_workload(namespace, prober, "egress"))
-        arriving = prometheus.policy_drops(drops_of_workload(namespace, service, "ingress"))
+        arriving = prometheus.policy_drops(
+            drops_of_workload(*_whole(namespace, service), "ingress")
+        )
     except ApiError as error:
         return 0.0, str(error)
     return leaving + arriving, ""

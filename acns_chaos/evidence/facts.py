@@ -127,6 +127,14 @@ class Facts:
         """How many faults there were; one may be several objects."""
         return len({fault.id.partition(".")[0] for fault in self.faults})
 
+    @property
+    def different(self) -> int:
+        """How many different faults; one that is made again, as by a policy that flaps, is one."""
+        made: dict[str, set[tuple[str, str]]] = {}
+        for fault in self.faults:
+            made.setdefault(fault.id.partition(".")[0], set()).add((fault.policy, fault.operator))
+        return len({frozenset(objects) for objects in made.values()})
+
     @cached_property
     def observes(self) -> bool:
         """Whether the experiment lets a GitOps controller be what recovers."""

@@ -21,7 +21,7 @@ class Asker:
     Args:
         api: the cluster.
         namespace: of the workload.
-        workload: whose pod.
+        workload: whose pod; "" is a stranger, whom only a prober can be.
         container: "" is the pod's first.
         prober: None lets an image without the tool be the end of it.
 
@@ -51,16 +51,23 @@ class Asker:
         Raises:
             ApiError: it cannot be run, or the image lacks the tool and there is no prober; why.
         """
+        if not self._workload and self.by == "workload":
+            return self._by_prober(command, timeout)
         place = self.place = self.place or self._own()
         ran = run_in(
             self._api, self._namespace, place.pod, place.container, command, timeout + SLACK
         )
         if not lacks_tool(ran):
             return ran
-        if self.by == "prober" or self._prober is None:
+        if self.by == "prober":
+            raise ApiError(self._lacking(command[0]))
+        return self._by_prober(command, timeout)
+
+    def _by_prober(self, command: Sequence[str], timeout: float) -> Ran:
+        if self._prober is None:
             raise ApiError(self._lacking(command[0]))
         try:
-            place = self.place = self._prober()
+            self.place = self._prober()
         except ApiError:
             raise
         except AcnsChaosError as error:
@@ -86,6 +93,8 @@ class Asker:
     def _lacking(self, tool: str) -> str:
         if self.by == "prober":
             return f"the prober's image has no {tool}: name another with ACNS_CHAOS_PROBER_IMAGE"
+        if not self._workload:
+            return "only a pod of our own is a stranger: set `prober` to true (docs/client.md)"
         return (
             f"the image of {self._namespace}/{self._workload} has no {tool}: with `prober` set to "
             "true a pod of our own asks in its place (docs/client.md)"

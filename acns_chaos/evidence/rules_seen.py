@@ -106,8 +106,10 @@ def roles(facts: Facts) -> Judgement | None:
             fact = "roles are declared for a fault, and this run injected none"
             return told(facts, Outcome.NOT_INJECTED, fact, "Add an inject_fault to the method.")
         return None
-    if facts.injected > 1:
-        fact = f"the run injected {facts.injected} faults: which was noticed cannot be told"
+    if facts.different > 1:
+        fact = (
+            f"the run injected {facts.different} different faults: which was noticed cannot be told"
+        )
         return inconclusive(facts, fact, "Inject one fault a run.")
     if shared := set(declared["witnesses"]) & set(declared["detectors"]):
         fact = f"{quoted(min(shared))} is a witness and a detector: it cannot be both"

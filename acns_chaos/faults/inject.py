@@ -26,7 +26,7 @@ from acns_chaos.faults.recovery import uid_of
 from acns_chaos.faults.restore import restore_all
 from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.faults.undo import fresh
-from acns_chaos.faults.witness import wait_for_flow
+from acns_chaos.faults.witness import named_trial, predicted_trials, wait_for_flip
 
 __all__ = ["inject"]
 
@@ -34,7 +34,9 @@ __all__ = ["inject"]
 ROUNDS = 5
 
 
-def inject(run: RunContext, change: Change, limits: Limits, timeout: float) -> list[Debt]:
+def inject(
+    run: RunContext, change: Change, limits: Limits, timeout: float, witness: str = ""
+) -> list[Debt]:
     """Make live policies wrong, and wait until behaviour shows it.
 
     Args:
@@ -42,6 +44,7 @@ def inject(run: RunContext, change: Change, limits: Limits, timeout: float) -> l
         change: what to make of which policies.
         limits: how far the effect may reach.
         timeout: seconds to wait for the effect.
+        witness: a flow to see the effect by, as for `witness.named_trial`; "" takes predicted ones.
 
     Returns:
         The debts, one per object; `realised` is "" when the effect was not seen in time.
@@ -57,6 +60,7 @@ def inject(run: RunContext, change: Change, limits: Limits, timeout: float) -> l
     stored = completed(run.policies, planned)
     if stored != planned:
         planned, prediction = stored, judged(change, stored, take_inventory(run.api), limits)
+    trials = [named_trial(run, witness)] if witness else predicted_trials(run, prediction)
     number = len({debt.fault_id for debt in run.ledger.all()}) + 1
     debts = [
         Debt(
@@ -70,14 +74,16 @@ def inject(run: RunContext, change: Change, limits: Limits, timeout: float) -> l
         )
         for position, one in enumerate(planned, 1)
     ]
+    if witness:
+        run.witnesses[debts[0].fault_id] = (witness, trials[0].opens)
     for debt in debts:
         _commit(run, debt, debts)
-    flip = wait_for_flow(run, prediction, faulty=True, timeout=timeout)
+    flip = wait_for_flip(run, trials, faulty=True, timeout=timeout)
     for debt in debts:
         debt.realised, debt.realised_by = flip.at, flip.sentence
     if flip.at:
         run.note("realised", flip.sentence, flip.at)
-        if prediction.closed:
+        if flip.denied:
             run.note_first("first-failed-request", flip.sentence, flip.at)
     return debts
 

@@ -10,6 +10,7 @@ how a debt is paid (`undo`).
 import logging
 import threading
 from datetime import datetime
+from typing import Any
 
 from acns_chaos.cluster.inventory import services_in
 from acns_chaos.cluster.kube import Api
@@ -47,7 +48,7 @@ def prober_of(run: RunContext, namespace: str, workload: str) -> Place:
     Args:
         run: the armed run.
         namespace: of the workload.
-        workload: its name.
+        workload: its name; "" for a stranger, a pod without labels.
 
     Raises:
         AcnsChaosError: there can be none, it may not be made, or it does not start; what was made
@@ -78,7 +79,7 @@ def _made(run: RunContext, namespace: str, workload: str) -> Debt:
     number = len(run.ledger.probers()) + 1
     if number > MOST:
         raise ApiError(f"this run has made {MOST} prober pods already, and none of them stayed")
-    beside = pods_of(run.api, namespace, workload)[0]
+    beside = pods_of(run.api, namespace, workload)[0] if workload else _stranger(run, namespace)
     if why := why_none(beside, services_in(run.api, namespace)):
         raise ApiError(f"{namespace}/{workload} can have no prober pod beside it: {why}")
     ref = PolicyRef(POD, namespace, f"acns-chaos-prober-{run.run}-{number}".lower())
@@ -101,9 +102,20 @@ def _made(run: RunContext, namespace: str, workload: str) -> Debt:
     except ApiError as error:
         run.probers[f"{namespace}/{workload}"] = error
         raise
-    run.note("prober", f"{ref} asks in place of {namespace}/{workload}")
-    logger.info(f"Prober pod {ref} asks in place of {namespace}/{workload}; the run removes it.")
+    place = f"{namespace}/{workload}" if workload else "a stranger"
+    run.note("prober", f"{ref} asks in place of {place}")
+    logger.info(f"Prober pod {ref} asks in place of {place}; the run removes it.")
     return debt
+
+
+def _stranger(run: RunContext, namespace: str) -> dict[str, Any]:
+    """A pod that nobody's selector means, on a node where the namespace has pods."""
+    pods: list[dict[str, Any]] = run.api.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+    nodes = [pod["spec"] for pod in pods if pod.get("status", {}).get("phase") == "Running"]
+    if not nodes:
+        raise ApiError(f"namespace {namespace} has no running pod, so there is nobody to ask")
+    spec = {key: nodes[0][key] for key in ("nodeName", "tolerations") if key in nodes[0]}
+    return {"metadata": {"name": "a stranger", "namespace": namespace}, "spec": spec}
 
 
 def _seconds(run: RunContext) -> int:

@@ -15,7 +15,7 @@ from acns_chaos.faults.prediction import predict
 from acns_chaos.faults.recovery import uid_of
 from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.faults.undo import PutBack, put_back
-from acns_chaos.faults.witness import Flip, wait_for_flow
+from acns_chaos.faults.witness import Flip, predicted_trials, trial_of, wait_for_flip
 
 __all__ = ["restore_all", "restore_debt"]
 
@@ -110,8 +110,12 @@ def _behaviour(run: RunContext, debt: Debt, timeout: float) -> Flip:
     if not debt.realised:
         return Flip("", "the fault was never seen in force, so there is nothing to see ending")
     try:
-        prediction = predict(take_inventory(run.api), {debt.ref: debt.fault})
-        return wait_for_flow(run, prediction, faulty=False, timeout=timeout)
+        if debt.fault_id in run.witnesses:
+            trials = [trial_of(run, *run.witnesses[debt.fault_id])]
+        else:
+            prediction = predict(take_inventory(run.api), {debt.ref: debt.fault})
+            trials = predicted_trials(run, prediction)
+        return wait_for_flip(run, trials, faulty=False, timeout=timeout)
     except (ApiError, PolicyError) as error:
         # The content was read back already: not being able to look is no failed restore.
         return Flip("", f"the behaviour could not be tried: {error}")

@@ -56,6 +56,8 @@ class RunContext:
         rehearsed_by: asks the server about writes in a dry run; None asks over this connection.
         before_change: given policies and what is done to each, refuses, or takes what that needs;
             None allows all.
+        witnesses: by fault, the flow that the experiment names to see its effect by, and whether
+            the fault opens it.
         remembered: what its client keeps from one question to the next.
         probers: pods of ours that ask in place of a workload, by "namespace/workload"; why there
             is none, where one could not be had.
@@ -71,6 +73,7 @@ class RunContext:
     recorded: dict[str, str]
     storefront: str = "store-front"
     ledger: Ledger = field(default_factory=NoLedger)
+    witnesses: dict[str, tuple[str, bool]] = field(default_factory=dict)
     events: list[dict[str, str]] = field(default_factory=list)
     phase: str = "method"
     owner: str = ""

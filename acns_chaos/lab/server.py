@@ -129,15 +129,16 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
                 "env": {"KUBECONFIG": str(kubeconfig), **await network.start(directory)},
                 "scrape": network.scrape_targets(),
             }
-            line = json.dumps(ready) + "\n"
+            control = {
+                "url": server + BASE,
+                "token": control_token,
+                "authority": certificates.authority.decode(),
+            }
+            line = json.dumps({**ready, "control": control}) + "\n"
             if registration is not None:
-                control = {
-                    "url": server + BASE,
-                    "token": control_token,
-                    "authority": certificates.authority.decode(),
-                }
-                registration.publish(json.dumps({**ready, "control": control}) + "\n")
-            sys.stdout.write(line)
+                registration.publish(line)
+            # Who holds its stdin started it and reads its stdout; a terminal is shown no token.
+            sys.stdout.write(line if settings.until_stdin_closes else json.dumps(ready) + "\n")
             sys.stdout.flush()
             if settings.log:
                 let_go()

@@ -18,6 +18,7 @@ from acns_chaos.policy.matrix import Matrix
 from acns_chaos.policy.model import EGRESS, INGRESS, Flow, ObjectRef
 from acns_chaos.policy.radius import BlastRadius, Connections, Touched
 from acns_chaos.policy.verdict import Engine
+from acns_chaos.policy.views import View
 from acns_chaos.policy.world import World
 
 __all__ = ["BlastRadius", "Outlook", "Touched", "blast_radius", "outlook_of"]
@@ -90,7 +91,15 @@ class Outlook:
         delta = self.matrix.delta(after)
         own = self._own(after.engine) if not delta.empty else (0, 0)
         opened, closed = self._asked(after.engine)
-        return BlastRadius(opened, closed, Connections(delta, own, self._alone))
+        connections = Connections(delta, own, self._alone)
+        return BlastRadius(opened, closed, connections, self._subjects(after.engine))
+
+    def _subjects(self, after: Engine) -> Iterator[Endpoint]:
+        """The pods whose own rules differ, in either direction."""
+        before = self.matrix.engine
+        for pod in self._pods:
+            if any(_differ(before.view(w, pod), after.view(w, pod)) for w in (EGRESS, INGRESS)):
+                yield pod
 
     def _own(self, after: Engine) -> tuple[int, int]:
         """How many connections of a pod with itself would seem to open and close."""
@@ -172,6 +181,11 @@ def blast_radius(world: World, changes: Mapping[ObjectRef, Raw | None]) -> Blast
         (*world.policies, *written), world.endpoints, world.services, world.cidr_groups
     )
     return Outlook(world.engine, known).change(changes)
+
+
+def _differ(one: View, other: View) -> bool:
+    """Whether two views judge by other rules; equal ones may have been gathered twice."""
+    return one is not other and (one.rules, one.enforced) != (other.rules, other.enforced)
 
 
 def _connects(before: Engine, after: Engine, flow: Flow) -> bool:

@@ -69,6 +69,7 @@ class BlastRadius:
         opened: flows that were denied before and are allowed after.
         closed: flows that were allowed before and are denied after.
         connections: more of both.
+        subjects: whose own rules differ after the change; None when that is not known.
     """
 
     def __init__(
@@ -76,8 +77,11 @@ class BlastRadius:
         opened: Iterable[Flow] = (),
         closed: Iterable[Flow] = (),
         connections: Connections | None = None,
+        subjects: Iterable[Endpoint] | None = None,
     ) -> None:
         self._opened, self._closed = tuple(opened), tuple(closed)
+        # Looked through once, when somebody asks who is affected.
+        self._subjects = subjects
         self._connections = connections
         more = connections.counts() if connections else (0, 0)
         self.opened_count = len(self._opened) + more[0]
@@ -112,6 +116,21 @@ class BlastRadius:
         """The workloads ("namespace/name") that can newly, or no longer, talk or be talked to."""
         ends = {end for flow in (*self.opened, *self.closed) for end in _ends(flow)}
         return frozenset(workload_of(end) for end in ends if end.kind == "pod")
+
+    @cached_property
+    def affected(self) -> frozenset[str]:
+        """The workloads that answer for the change: what a limit is held against.
+
+        Those whose own rules turn a flow, and those that lose a connection. Not those that are
+        merely within somebody's reach now, or no longer: cluster DNS is not touched when a shop may
+        not ask it any more. Without knowing whose rules differ, both ends of every flow.
+        """
+        if self._subjects is None:
+            return self.workloads
+        losing = {flow.source for flow in self.closed if flow.source.kind == "pod"}
+        ends = {end for flow in (*self.opened, *self.closed) for end in _ends(flow)}
+        own = ends.intersection(self._subjects)
+        return frozenset(workload_of(end) for end in own | losing)
 
     def by_workload(self) -> dict[str, Touched]:
         """The flows grouped by the workloads they begin or end at, in alphabetical order."""
@@ -153,12 +172,12 @@ class BlastRadius:
         """Why it reaches further than a limit, one sentence; "" when it does not.
 
         Args:
-            limit: workloads ("namespace/name") that may be touched; empty means any.
+            limit: workloads ("namespace/name") that may be `affected`; empty means any.
             max_flows: how many flows may turn, counted by workload as in `as_json`; 0 means any
                 number.
         """
         allowed = set(limit)
-        outside = sorted(self.workloads - allowed) if allowed else []
+        outside = sorted(self.affected - allowed) if allowed else []
         if outside:
             return (
                 f"The fault would also touch {', '.join(outside)}; the limit is "

@@ -20,7 +20,11 @@ from acns_chaos.probes.client import (
 )
 from acns_chaos.probes.flows import read_flows, relay_is_healthy
 from acns_chaos.probes.metrics import count_drops, metrics_are_fresh, read_alert
-from acns_chaos.probes.policies import explain_denial, policies_are_as_recorded
+from acns_chaos.probes.policies import (
+    explain_denial,
+    policies_are_as_recorded,
+    policies_are_valid,
+)
 
 __all__ = [
     "count_drops",
@@ -28,6 +32,7 @@ __all__ = [
     "explain_drops",
     "metrics_are_fresh",
     "policies_are_as_recorded",
+    "policies_are_valid",
     "read_alert",
     "read_connection",
     "read_egress",

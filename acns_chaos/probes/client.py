@@ -131,8 +131,8 @@ def read_connection(
     """Open a TCP connection from a workload's pod to a Service's address, without a name lookup.
 
     Args:
-        workload: who connects.
-        service: to whom: a Service of the same namespace.
+        workload: who connects; "" is a stranger, a pod without labels: with `prober` only.
+        service: to whom: a Service of the same namespace, or "namespace/name".
         port: of the Service.
         expect: "OPEN" or "DENIED".
         container: "" takes the pod's first.

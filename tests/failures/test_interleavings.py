@@ -12,6 +12,7 @@ from acns_chaos.errors import LeaseHeld
 from acns_chaos.faults import undo
 from acns_chaos.faults.change import by_operator
 from acns_chaos.faults.janitor import Paid, restore_records
+from acns_chaos.faults.recovery import sweep
 from tests.failures.cluster import POLICY, Actor, Cluster, Play, everybody_at_once
 from tests.failures.runner import REF, janitor_round, keeper, run_once
 from tests.tiers import examples
@@ -188,6 +189,31 @@ def test_a_record_whose_lease_is_gone_is_kept_while_its_fault_stands(operator: s
     assert cluster.is_original()
     assert cluster.left() == []
     assert elsewhere(cluster) == []
+
+
+def test_a_watchdog_that_finds_no_lease_keeps_what_its_run_recorded() -> None:
+    """Whether that was ever in force nobody can tell; with the Lease there, it is swept up."""
+    cluster = Cluster()
+    play = Play(cluster)
+    play.add(Actor("dead"), lambda api: _die_with_fault(api, cluster))
+    play.run()
+    (lease,) = [one for one in cluster.left() if "/leases/" in one]
+    named = cluster.objects.pop(lease)
+    records = cluster.left()
+    run = records[0].partition("/configmaps/acns-chaos-")[2].rpartition("-")[0]
+    _swept(cluster, run)
+    assert cluster.left() == records
+    cluster.objects[lease] = named
+    _swept(cluster, run)
+    assert cluster.is_original()
+    assert cluster.left() == []
+
+
+def _swept(cluster: Cluster, run: str) -> None:
+    play = Play(cluster)
+    actor = play.add(Actor("watchdog"), lambda api: sweep(api, "pets", run, "watchdog"))
+    play.run()
+    assert actor.error is None
 
 
 def _alone(cluster: Cluster) -> list[Paid]:

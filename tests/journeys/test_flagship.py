@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from tests.journeys.conftest import Chaos, Lab
-from tests.journeys.hosts import ROOT
 
 pytestmark = pytest.mark.journey
 
@@ -103,20 +102,6 @@ def test_the_rollback_alone_restores(chaos: Chaos, lab: Lab, short: dict[str, An
     assert done.section["faults"][0]["restored"]["by"] == "rollback"
     assert done.outcome == "DEVIATED"
     assert done.code == 1
-
-
-def test_every_claim_of_probes_holds_and_changes_nothing(own_chaos: Chaos, lab: Lab) -> None:
-    """Each file in probes/ runs alone, exits 0 with HELD, and writes nothing."""
-    files = sorted((ROOT / "probes").glob("*.json"))
-    before = lab.policies()
-    assert len(files) == 6
-
-    for file in files:
-        done = own_chaos.run(f"probes/{file.name}")
-        assert (done.code, done.outcome) == (0, "HELD"), (file.name, done.output)
-        assert done.section["faults"] == []
-
-    assert lab.policies() == before
 
 
 def test_a_claim_that_is_false_exits_1(own_chaos: Chaos, lab: Lab) -> None:

@@ -73,6 +73,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
         eventually(lambda: requests.get(f"{manager}/api/v2/alerts", timeout=5).json(), 20)
         api, _ = kubeconfig_api("", lab.ready["kubeconfig"])
         yield Stand(lab, api, prometheus, manager)
+        api.close()
 
 
 def state(told: dict[str, Any]) -> tuple[str, bool | None]:

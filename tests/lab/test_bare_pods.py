@@ -1,7 +1,7 @@
 """Bare pods: what a client may create, who schedules and runs it, and how it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -207,9 +207,11 @@ async def test_a_pod_of_a_controller_cannot_be_deleted(running: InProcessLab) ->
 
 
 @pytest.fixture
-def client(lab_process: dict[str, Any]) -> Client:
+def client(lab_process: dict[str, Any]) -> Iterator[Client]:
     """The API of a whole lab."""
-    return kubeconfig_api("", lab_process["kubeconfig"])[0]
+    found, _ = kubeconfig_api("", lab_process["kubeconfig"])
+    yield found
+    found.close()
 
 
 @pytest.mark.slow

@@ -51,6 +51,7 @@ def api(lab: MisbehavingLab) -> Iterator[Api]:
     yield found
     lab.clear()
     eventually(lambda: _answers(found), 10)
+    found.close()
 
 
 def _answers(api: Api) -> bool:

@@ -275,9 +275,15 @@ def rows_of(name: str, process: subprocess.Popen[bytes], count: int) -> list[str
     assert process.stdout
     text = ""
     deadline = time.monotonic() + 10
-    while text.count(f"\n{name} ") + text.startswith(f"{name} ") < count:
+
+    def rows() -> list[str]:
+        # What follows the last line's end is not all of a line yet.
+        whole = text.rpartition("\n")[0].splitlines()
+        return [line.split()[1] for line in whole if line.startswith(f"{name} ")]
+
+    while len(rows()) < count:
         left = deadline - time.monotonic()
         assert select.select([process.stdout], [], [], max(left, 0))[0], text
         text += os.read(process.stdout.fileno(), 65536).decode()
     assert text.count("NAME ") == text.startswith("NAME ")
-    return [line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")]
+    return rows()

@@ -58,6 +58,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         found = Watched(lab)
         eventually(lambda: found.count(QUIET)["met"], 20)
         yield found
+        found.api.close()
 
 
 @pytest.fixture

@@ -289,6 +289,8 @@ def test_gitops_reverts(
         eventually(lambda: rules(http) == owned["spec"]["ingress"])
         assert lab.struck(number) == strikes
     lab.clear(number)
+    # Nobody owns it any more, and it does not say so.
+    eventually(lambda: mark[1] not in http("GET", POLICY).json()["metadata"].get(mark[0], {}))
     admit_nobody(http)
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > 0.6)

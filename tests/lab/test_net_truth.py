@@ -98,6 +98,7 @@ def test_the_truth_is_read_over_the_control_endpoint(lab: MisbehavingLab) -> Non
     policy = api.get(FRONT)
     policy["spec"]["ingress"] = [{"fromEndpoints": []}]
     generation = api.put(FRONT, policy)["metadata"]["generation"]
+    api.close()
     after = told[-1]["n"]
     (enforced,) = eventually(
         lambda: [

@@ -35,9 +35,7 @@ def api(lab: MisbehavingLab) -> Iterator[Api]:
     """A connection, closed afterwards."""
     found, _ = kubeconfig_api("", lab.ready["kubeconfig"])
     yield found
-    pools = found.client.rest_client.pool_manager.pools
-    for key in list(pools.keys()):
-        pools[key].close()
+    found.close()
 
 
 class Reading:

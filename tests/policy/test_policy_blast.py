@@ -57,6 +57,8 @@ def test_the_blast_radius_is_the_difference_of_two_matrices(
     assert set(radius.opened) == {Flow(*k) for k, open_ in cells[0].items() if cells[1][k] > open_}
     assert set(radius.closed) == {Flow(*k) for k, open_ in cells[0].items() if cells[1][k] < open_}
     assert len(set(radius.opened)) + len(set(radius.closed)) == radius.size
+    assert radius.affected <= radius.workloads
+    assert bool(radius.affected) or not radius.workloads
     assert radius.empty is (cells[0] == cells[1])
 
 
@@ -138,6 +140,37 @@ def test_the_effect_in_words() -> None:
 def test_a_limit_of_workloads_and_flows(limit: list[str], most: int, sentence: str) -> None:
     """Empty and zero mean no limit."""
     assert nobody().beyond(limit, most) == sentence
+
+
+@pytest.mark.parametrize(
+    ("fault", "affected"),
+    [
+        # It may go everywhere now: only its own rules turned, whoever is within reach.
+        (front(ingress=PLAIN["spec"]["ingress"], egress=[]), {"pets/front"}),
+        # It may ask nobody any more: those that it asked lose nothing.
+        (front(ingress=PLAIN["spec"]["ingress"], egress=[{}]), {"pets/front"}),
+        (None, {"pets/front"}),
+    ],
+)
+def test_a_limit_is_about_whose_rules_turn_and_who_loses_something(
+    fault: dict[str, Any] | None, affected: set[str]
+) -> None:
+    """Not about everybody who is within reach now, or no longer."""
+    radius = blast_radius(World((PLAIN,), PODS, services=SERVICES), {ObjectRef.of(PLAIN): fault})
+    assert radius.affected == affected
+    assert radius.affected < radius.workloads
+    assert radius.beyond(affected) == ""
+
+
+def test_who_loses_a_connection_is_affected_though_its_own_rules_stay() -> None:
+    """A limit on one backend does not allow to cut off another team that uses it."""
+    subject = {"endpointSelector": {"matchLabels": {"app": "queue"}}}
+    clients = [{"fromEndpoints": [{"matchLabels": {"app": "front"}}]}]
+    live = cnp({**subject, "ingress": clients}, "queue", "pets")
+    cut = cnp({**subject, "ingress": [{}]}, "queue", "pets")
+    radius = blast_radius(World((live,), PODS), {ObjectRef.of(live): cut})
+    assert radius.affected == {"pets/queue", "pets/front"}
+    assert radius.beyond(["pets/queue"]).startswith("The fault would also touch pets/front; ")
 
 
 def test_too_many_flows_are_counted_and_shown() -> None:

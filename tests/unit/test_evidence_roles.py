@@ -80,6 +80,12 @@ def flows_of_noise(journal: Journal) -> None:
 
 def two_faults(journal: Journal) -> None:
     """Nobody can tell which of two was noticed."""
+    again(journal)
+    journal["acns_chaos"]["faults"][1]["operator"] = "deny-world-ingress"
+
+
+def again(journal: Journal) -> None:
+    """The same fault a second time, as by a policy that flaps."""
     journal["acns_chaos"]["faults"].append(dict(journal["acns_chaos"]["faults"][0], id="f2"))
 
 
@@ -130,6 +136,13 @@ def test_evidence_that_proves_nothing_is_inconclusive(change: Callable[[Journal]
     assert derive(journal).outcome is Outcome.HELD
     change(journal)
     assert derive(journal).outcome is Outcome.INCONCLUSIVE
+
+
+def test_one_fault_made_twice_is_one_fault() -> None:
+    """A policy that flaps is noticed or not, whichever of its turns did it."""
+    journal = deepcopy(held())
+    again(journal)
+    assert derive(journal).outcome is Outcome.HELD
 
 
 @pytest.mark.parametrize(

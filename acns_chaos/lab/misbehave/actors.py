@@ -93,6 +93,8 @@ def _rehearse(kind: str, stage: Stage, options: Options) -> None:
 
 # ------------------------------------------------------------------ GitOps
 
+_MARKS = ("kustomize.toolkit.fluxcd.io/", "argocd.argoproj.io/")
+
 
 def _owned(stage: Stage, flavour: str) -> Json:
     """The live policy as it lies in the repository, with the marks of its owner."""
@@ -114,10 +116,29 @@ def _owned(stage: Stage, flavour: str) -> Json:
 
 async def _gitops(stage: Stage, options: Options) -> None:
     wanted = document(stage.target, stage.live() or {})
-    while True:
-        await stage.changed()
-        await asyncio.sleep(options["after"])
-        stage.apply(deepcopy(wanted))
+    try:
+        while True:
+            await stage.changed()
+            await asyncio.sleep(options["after"])
+            stage.apply(deepcopy(wanted))
+    finally:
+        # Nobody reconciles it any more, so nothing may say that somebody does.
+        if steps := _unmarked(stage.live()):
+            stage.edit(steps, counted=False)
+
+
+def _unmarked(policy: Json | None) -> list[Json]:
+    """Steps that take the marks of an owner off."""
+    metadata: Json = (policy or {}).get("metadata", {})
+    steps: list[Json] = []
+    for part in ("labels", "annotations"):
+        values = metadata.get(part) or {}
+        kept = {key: value for key, value in values.items() if not key.startswith(_MARKS)}
+        if values and not kept:
+            steps.append({"op": "remove", "path": f"/metadata/{part}"})
+        elif kept != values:
+            steps.append({"op": "replace", "path": f"/metadata/{part}", "value": kept})
+    return steps
 
 
 # ------------------------------------------------------------------ people

@@ -124,10 +124,10 @@ class Stage:
         sentence = f"applied {self._named()}" if counted else ""
         self._patch(policy, APPLY_PATCH, [("force", "true")], sentence)
 
-    def edit(self, patch: list[Json], *, dry_run: bool = False) -> None:
-        """Write a JSON patch."""
+    def edit(self, patch: list[Json], *, dry_run: bool = False, counted: bool = True) -> None:
+        """Write a JSON patch; a strike unless it is not to be counted."""
         query = [("dryRun", "All")] if dry_run else []
-        self._patch(patch, JSON_PATCH, query, f"edited {self._named()}")
+        self._patch(patch, JSON_PATCH, query, f"edited {self._named()}" if counted else "")
 
     def _patch(self, body: Any, kind: str, query: Iterable[tuple[str, str]], sentence: str) -> None:
         asked = [("fieldManager", self._manager), *query]
