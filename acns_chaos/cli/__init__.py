@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "acns_chaos.cli.doctor:doctor",
     "explain": "acns_chaos.cli.explain:explain",
     "flows": "acns_chaos.cli.flows:flows",
+    "init": "acns_chaos.cli.init:init",
     "lab": "acns_chaos.cli.lab:lab",
     "list": "acns_chaos.cli.catalogue:catalogue",
     "mutants": "acns_chaos.cli.mutants:mutants",

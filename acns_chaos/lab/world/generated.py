@@ -138,6 +138,7 @@ class _Maker:
         replicas = self._chance.randint(1, 3)
         found = [raw.deployment(name, namespace, labels, port, replicas)]
         hashed = self._suffix(10)
+        found.append(raw.replica_set(found[0], hashed))
         for _ in range(replicas):
             node = self._nodes[self._chance.randrange(len(self._nodes))]
             found.append(self._pod(name, namespace, labels, port, hashed, node))
@@ -165,6 +166,7 @@ class _Maker:
                 "generateName": f"{name}-{hashed}-",
                 "namespace": namespace,
                 "labels": {**labels, "pod-template-hash": hashed},
+                "ownerReferences": [raw.owner("ReplicaSet", namespace, f"{name}-{hashed}")],
             },
             "spec": {**raw.pod_spec(name, port), "nodeName": node},
             "status": {

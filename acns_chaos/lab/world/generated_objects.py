@@ -1,5 +1,6 @@
 """The raw Kubernetes objects of generated worlds. How many of which there are is in `generated`."""
 
+import uuid
 from typing import Any
 
 Json = dict[str, Any]
@@ -51,7 +52,12 @@ def deployment(name: str, namespace: str, labels: Json, port: int, replicas: int
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "uid": _uid("Deployment", namespace, name),
+        },
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": {"app": name}},
@@ -65,6 +71,55 @@ def deployment(name: str, namespace: str, labels: Json, port: int, replicas: int
             "availableReplicas": replicas,
         },
     }
+
+
+def replica_set(deployment: Json, hashed: str) -> Json:
+    """The ReplicaSet that a Deployment has, and its pods belong to."""
+    metadata, spec = deployment["metadata"], deployment["spec"]
+    name, namespace = f"{metadata['name']}-{hashed}", metadata["namespace"]
+    labels = {**metadata["labels"], "pod-template-hash": hashed}
+    number = spec["replicas"]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "uid": _uid("ReplicaSet", namespace, name),
+            "ownerReferences": [owner("Deployment", namespace, metadata["name"])],
+        },
+        "spec": {
+            "replicas": number,
+            "selector": {
+                "matchLabels": {**spec["selector"]["matchLabels"], "pod-template-hash": hashed}
+            },
+            "template": {**spec["template"], "metadata": {"labels": labels}},
+        },
+        "status": {
+            "observedGeneration": 1,
+            "replicas": number,
+            "fullyLabeledReplicas": number,
+            "readyReplicas": number,
+            "availableReplicas": number,
+        },
+    }
+
+
+def owner(kind: str, namespace: str, name: str) -> Json:
+    """What an object says of the Deployment or ReplicaSet that made it."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "name": name,
+        "uid": _uid(kind, namespace, name),
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _uid(kind: str, namespace: str, name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}/{namespace}/{name}"))
 
 
 def service(name: str, namespace: str, ip: str, port: int, *, front: bool) -> Json:

@@ -1,0 +1,540 @@
+"""What `acns-chaos init` proposes: chosen on a small world, written as files that can be run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaoslib.experiment import ensure_experiment_is_valid
+from click.testing import CliRunner
+
+from acns_chaos.cli import main
+from acns_chaos.cli.check import findings as check_findings
+from acns_chaos.cluster.hubble import Peer, SeenFlow
+from acns_chaos.cluster.inventory import Inventory
+from acns_chaos.cluster.pods import Ran
+from acns_chaos.errors import ApiError, ArgumentError
+from acns_chaos.faults.proposing import trying
+from acns_chaos.faults.proposing.asks import (
+    CLOSED,
+    CUSTOMER,
+    NAME,
+    OPEN,
+    WORLD,
+    Ask,
+    Roster,
+    host_of,
+)
+from acns_chaos.faults.proposing.choosing import (
+    BY_NAME,
+    NO_CLOSED,
+    ONE_CLIENT,
+    UNCOUNTED,
+    Chooser,
+    Proposal,
+    Skipped,
+)
+from acns_chaos.faults.proposing.folder import files_of, write_files
+from acns_chaos.faults.proposing.in_use import matched
+from acns_chaos.faults.proposing.proposal import Findings, _not_ours, _policies, _settled
+from acns_chaos.faults.proposing.trying import Trier
+from acns_chaos.policy import Endpoint, Engine, World
+from acns_chaos.policy.blast import Outlook
+from acns_chaos.policy.known import known_world
+from acns_chaos.policy.model import ObjectRef
+from acns_chaos.policy.mutants import mutants
+
+Json = dict[str, Any]
+
+WEB_API = Ask("shop/web", "shop/api", 80)
+LOG_API, JOB_API = Ask("shop/log", "shop/api", 80), Ask("shop/job", "shop/api", 80)
+FAR_API = Ask("far/caller", "shop/api", 80)
+BOUGHT = Ask("shop/web", "pay.example.com", 443, NAME)
+SHOP = Ask(WORLD, "shop/web", 80, CUSTOMER)
+API = ObjectRef("CiliumNetworkPolicy", "shop", "api")
+
+
+def pod(app: str, number: int, namespace: str = "shop", *, owned: bool = True) -> Json:
+    """A running pod of a Deployment, or of nobody."""
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{app}-5d", "uid": "u"}
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{app}-5d-{number}",
+            "namespace": namespace,
+            "labels": {"app": app, "pod-template-hash": "5d"},
+            "ownerReferences": [owner] if owned else [],
+        },
+        "spec": {"containers": [{"name": app, "ports": [{"containerPort": 8080}]}]},
+        "status": {"phase": "Running", "podIP": f"10.1.0.{number}"},
+    }
+
+
+def service(name: str, app: str = "", **spec: Any) -> Json:
+    """A Service of port 80 that leads to 8080."""
+    ports = [{"port": 80, "targetPort": 8080, "protocol": "TCP"}]
+    given = {"clusterIP": "10.2.0.1", "selector": {"app": app or name}, "ports": ports, **spec}
+    return {
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": given,
+    }
+
+
+def policy(name: str, **sections: Any) -> Json:
+    """A policy of the workload of its name."""
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"endpointSelector": {"matchLabels": {"app": name}}, **sections},
+    }
+
+
+FROM_WEB: Json = {
+    "fromEndpoints": [{"matchLabels": {"app": "web"}}],
+    "toPorts": [{"ports": [{"port": "8080", "protocol": "TCP"}]}],
+}
+PODS = [pod(app, number) for number, app in enumerate(("web", "api", "log", "job"), 1)]
+API_POLICY = policy("api", ingress=[FROM_WEB], egress=[{"toEntities": ["all"]}])
+
+
+class Small:
+    """A small cluster: web may reach api, log and job may not, a caller is elsewhere."""
+
+    def __init__(
+        self,
+        *operators: str,
+        policies: tuple[Json, ...] = (API_POLICY,),
+        services: tuple[Json, ...] = (service("api"), service("web", type="LoadBalancer")),
+        pods: tuple[Json, ...] = (*PODS, pod("caller", 9, "far")),
+        in_use: tuple[Ask, ...] = (),
+    ) -> None:
+        spaces = {name: {"kubernetes.io/metadata.name": name} for name in ("shop", "far")}
+        ends = tuple(
+            Endpoint.from_pod(
+                one, {"metadata": {"labels": spaces[str(one["metadata"]["namespace"])]}}
+            )
+            for one in pods
+        )
+        engine = Engine(policies, namespaces=spaces, endpoints=ends, services=services)
+        self.inventory = Inventory(ends, policies, services, engine)
+        known = known_world(policies, ends, services)
+        self.roster = Roster(self.inventory, pods, known.servers)
+        objects = [*policies, *services, *pods]
+        namespaces = [
+            {"kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+            for name, labels in spaces.items()
+        ]
+        self.world = World.of([*objects, *namespaces], complete=True)
+        made = mutants(self.world, operators=operators or ("ingress-from-nobody",))
+        asks = self.roster.asks(["shop"])
+        self.chooser = Chooser(self.roster, Outlook(engine, known), made, asks, in_use)
+
+    def proposal(self, tried: Mapping[Ask, str] | None = None) -> Proposal:
+        """The only experiment."""
+        (found,), _ = self.chooser.choose(tried or {})
+        return found
+
+
+class Pretending(Trier):
+    """Tries nothing: what is named here behaves otherwise than the policies say."""
+
+    def __init__(self, roster: Roster, wrong: Mapping[Ask, str], counted: bool = True) -> None:
+        super().__init__(None, {}, roster, 0.0)  # type: ignore[arg-type]
+        self.asked: list[Ask] = []
+        self._wrong, self._counted, self._count = wrong, counted, 0.0
+
+    def _try(self, ask: Ask, wanted: str) -> str:
+        self.asked.append(ask)
+        return self._wrong.get(ask, "")
+
+    def _drops(self, ask: Ask) -> float:
+        self._count += self._counted
+        return self._count
+
+
+# ---------------------------------------------------------------------- who can ask
+
+
+def test_workloads_of_the_named_namespaces_ask_and_nobody_else():
+    """No command is run in somebody else's pod; customers ask the Service with a load balancer."""
+    asks = Small().roster.asks(["shop"])
+
+    assert {WEB_API, LOG_API, JOB_API, SHOP} <= set(asks)
+    assert FAR_API not in asks
+    assert FAR_API in Small().roster.asks(["shop", "far"])
+
+
+def test_a_pod_of_nobody_does_not_ask():
+    """Its own name changes and belongs in no file."""
+    asks = Small(pods=(*PODS, pod("bare", 7, owned=False))).roster.asks(["shop"])
+
+    assert not [ask for ask in asks if "bare" in ask.source]
+
+
+@pytest.mark.parametrize("spec", [{"clusterIP": "None"}, {"selector": {}}, {"ports": []}])
+def test_a_service_that_leads_nowhere_is_not_asked(spec: Json):
+    """Headless, without a selector, without a port."""
+    asks = Small(services=(service("api", **spec),)).roster.asks(["shop"])
+
+    assert asks == []
+
+
+def test_an_outside_name_is_asked_when_a_policy_writes_it_in_full():
+    """A pattern tells no name that exists."""
+    names = [{"matchName": "Pay.example.com."}, {"matchPattern": "*.example.org"}]
+    https = [{"ports": [{"port": "443", "protocol": "TCP"}]}]
+    out = policy("web", egress=[{"toFQDNs": names, "toPorts": https}])
+    asks = Small(policies=(API_POLICY, out)).roster.asks(["shop"])
+
+    assert BOUGHT in asks
+    assert {ask.target for ask in asks if ask.way == NAME} == {"pay.example.com"}
+
+
+@pytest.mark.parametrize("name", ["../../x.com", "a b.com", "-o.com", "${x}.com", "host", "", "*"])
+def test_what_is_no_host_name_is_not_taken(name: str):
+    """A client may look up anything, and Hubble tells it."""
+    assert host_of(name) == ""
+
+
+# ---------------------------------------------------------------------- what Hubble saw
+
+
+def seen(source: Peer, destination: Peer, port: int, *, reply: bool | None = False) -> SeenFlow:
+    """A flow that was let through."""
+    return SeenFlow(
+        1.0, "n", "FORWARDED", "", "trace", "egress", source, destination, "TCP", port, 40000,
+        "SYN", reply, (), (), "", 0, "", 0.0,
+    )  # fmt: skip
+
+
+def peer(workload: str = "", *names: str, labels: tuple[str, ...] = ()) -> Peer:
+    """A workload of the shop, or somebody outside."""
+    place = "shop" if workload else ""
+    return Peer(
+        place, f"{workload}-5d-1" if workload else "", workload, 7, labels, "1.2.3.4", names
+    )
+
+
+def test_flows_are_matched_with_what_can_be_asked():
+    """By the pod's port, a customer by the load balancer, an outside name by https; no answers."""
+    world = peer(labels=("reserved:world",))
+    flows = [
+        seen(peer("web"), peer("api"), 8080),
+        seen(world, peer("web"), 8080),
+        seen(world, peer("api"), 8080),
+        seen(peer("web"), peer("", "pay.example.com.", "../x"), 443),
+        seen(peer("log"), peer("api"), 9999),
+        seen(peer("job"), peer("api"), 8080, reply=True),
+        seen(peer("job"), peer("api"), 8080, reply=None),
+    ]
+
+    assert matched(Small().roster, flows) == {WEB_API, SHOP, BOUGHT}
+
+
+# ---------------------------------------------------------------------- what is chosen
+
+
+def test_a_fault_that_closes_is_seen_by_the_flow_it_cuts():
+    """The cut flow is the open claim, a denied one the closed claim, the drop at its own end."""
+    found = Small().proposal()
+
+    assert (found.opens, found.turned, found.open_claim) == (False, (WEB_API,), WEB_API)
+    assert found.closed_claim in {LOG_API, JOB_API}
+    assert found.dropped == ("ingress", "shop/api")
+    assert found.limit == ("shop/api", "shop/web")
+    assert found.named == "web -> api.shop.svc.cluster.local:80"
+
+
+def test_a_fault_that_opens_needs_two_clients():
+    """And its closed claim is one of the flows that it opens."""
+    found = Small("ingress-removed").proposal()
+
+    assert (found.opens, set(found.turned)) == (True, {LOG_API, JOB_API})
+    assert found.closed_claim == found.turned[0]
+    assert "shop/api" in {found.open_claim.source, found.open_claim.target}
+
+
+def test_with_one_client_a_fault_that_opens_is_no_experiment():
+    """It is named with the reason."""
+    small = Small("ingress-removed", pods=tuple(one for one in PODS if one is not PODS[3]))
+    experiments, skipped = small.chooser.choose({})
+
+    assert experiments == []
+    assert skipped == [Skipped(API, "direction", ONE_CLIENT)]
+
+
+def test_drops_that_nobody_finds_are_no_witness():
+    """`read_connection` looks for pods that are named like the Service."""
+    small = Small(services=(service("backend", "api"),))
+    experiments, skipped = small.chooser.choose({})
+
+    assert experiments == []
+    assert [one.reason for one in skipped] == [UNCOUNTED]
+
+
+def test_without_a_denied_flow_there_is_no_closed_claim():
+    """Nobody but web is there."""
+    small = Small(pods=tuple(PODS[:2]))
+    _, skipped = small.chooser.choose({})
+
+    assert [one.reason for one in skipped] == [NO_CLOSED]
+
+
+def test_what_did_otherwise_is_not_built_on():
+    """Another flow is taken; where there is none, the reason is told."""
+    first = Small().proposal().closed_claim
+    other = Small().proposal({first: "it is open"}).closed_claim
+    _, skipped = Small().chooser.choose({WEB_API: "the image of shop/web has no nc"})
+
+    assert {first, other} == {LOG_API, JOB_API}
+    assert [one.reason for one in skipped] == ["the image of shop/web has no nc"]
+
+
+def test_a_service_that_is_not_found_by_name_is_left_to_inject_fault():
+    """It tries addresses from the experiment's own namespace."""
+    named = Ask("shop/web", "shop/api", 80, BY_NAME)
+
+    assert Small().proposal({named: "bad address"}).named == ""
+
+
+def test_flows_in_use_are_preferred():
+    """A fault in what nobody uses is noticed by nobody."""
+    second = {**FROM_WEB, "fromEndpoints": [{"matchLabels": {"app": "log"}}]}
+    policies = (policy("api", ingress=[FROM_WEB, second]),)
+
+    assert Small(policies=policies).proposal().turned == (LOG_API,)
+    assert Small(policies=policies, in_use=(WEB_API,)).proposal().turned == (WEB_API,)
+
+
+def test_each_policy_has_its_first_experiment_before_any_has_a_second():
+    """So a limit leaves none without."""
+    small = Small(
+        *("ingress-from-nobody", "rule-removed", "port-mistyped"),
+        policies=(API_POLICY, policy("web", ingress=[{}])),
+        services=(service("api"), service("web")),
+    )
+    every, _ = small.chooser.choose({})
+    one, _ = small.chooser.choose({}, 1)
+
+    assert len(every) > len(one) == 1
+    assert {each.mutant.policy for each in every} == {API}
+
+
+def test_only_non_equivalent_mistakes_are_proposed():
+    """Mistakes that change no verdict, and those that agents refuse, are neither here nor there."""
+    small = Small("port-out-of-range", "empty-rule-added")
+
+    assert small.chooser.choose({}) == ([], [])
+
+
+# ---------------------------------------------------------------------- what was tried
+
+
+def test_everything_that_is_chosen_was_tried():
+    """Once each: nothing in a file rests on the engine alone."""
+    small = Small()
+    trier = Pretending(small.roster, {})
+    (found,), _ = _settled(small.chooser, trier, 0, lambda _: None)
+
+    assert set(found.asks) <= set(trier.asked)
+    assert Ask("shop/web", "shop/api", 80, BY_NAME) in trier.asked
+    assert len(trier.asked) == len(set(trier.asked))
+
+
+def test_a_silence_that_is_not_counted_is_no_denial():
+    """One witness is not enough, so no closed claim can be built on it."""
+    small = Small()
+    trier = Pretending(small.roster, {}, counted=False)
+    experiments, skipped = _settled(small.chooser, trier, 0, lambda _: None)
+
+    assert experiments == []
+    assert [one.reason for one in skipped] == [NO_CLOSED]
+    assert "no policy drop was counted" in trier.tried[LOG_API]
+
+
+def test_an_open_flow_that_should_be_closed_is_told(monkeypatch: pytest.MonkeyPatch):
+    """As a reason, without an address or a pod's name."""
+    small = Small()
+    monkeypatch.setattr(trying, "pods_of", lambda *_: [PODS[2]])
+    monkeypatch.setattr(trying, "service_address", lambda *_: "10.2.0.1")
+    ran = Ran(0, "10.2.0.1 (10.2.0.1:80) open\x1b[2J\n", 0.1)
+    monkeypatch.setattr(trying, "run_in", lambda *_: ran)
+    monkeypatch.setattr(Trier, "_drops", lambda *_: 0.0)
+    trier = Trier(None, {}, small.roster, 0.0)  # type: ignore[arg-type]
+    trier.try_all({LOG_API: CLOSED, Ask("shop/log", "shop/api", 80, BY_NAME): OPEN})
+
+    why = trier.tried[LOG_API]
+    assert why.startswith("shop/log -> shop/api:80 is OPEN now and the policies say DENIED")
+    assert "10.2" not in why
+    assert why.isprintable()
+    assert trier.tried[Ask("shop/log", "shop/api", 80, BY_NAME)] == ""
+
+
+def test_an_image_without_the_tool_is_told(monkeypatch: pytest.MonkeyPatch):
+    """And a pod that cannot be entered is told by its workload's name."""
+    small = Small()
+    monkeypatch.setattr(trying, "pods_of", lambda *_: [PODS[0]])
+    monkeypatch.setattr(trying, "service_address", lambda *_: "10.2.0.1")
+    monkeypatch.setattr(trying, "run_in", lambda *_: Ran(126, "", 0.1))
+    trier = Trier(None, {}, small.roster, 0.0)  # type: ignore[arg-type]
+    trier.try_all({WEB_API: OPEN})
+
+    def forbidden(*_: object) -> Ran:
+        raise ApiError("cannot run 'nc' in shop/web-5d-1 (web): Forbidden")
+
+    monkeypatch.setattr(trying, "run_in", forbidden)
+    closed = Trier(None, {}, small.roster, 0.0)  # type: ignore[arg-type]
+    closed.try_all({WEB_API: OPEN})
+
+    assert trier.tried[WEB_API] == "the image of shop/web has no nc"
+    assert closed.tried[WEB_API] == "cannot run 'nc' in shop/web (web): Forbidden"
+
+
+# ---------------------------------------------------------------------- which policies
+
+
+def test_policies_that_others_reconcile_or_agents_refuse_are_left_alone():
+    """A fault in one would be undone by somebody, or by nobody."""
+    flux = policy("api")
+    flux["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "shop"}
+    bad = policy("bad", ingress=[])
+    refs = [ObjectRef.of(one) for one in (flux, bad)]
+    told = _not_ours([flux, bad], {refs[1]: ("everything is empty.",)}, refs)
+
+    assert [(one.policy.name, one.family) for one in told] == [("bad", ""), ("api", "")]
+    assert "Flux" in told[1].reason
+    assert told[0].reason == "the agents refuse it as it is (everything is empty)"
+
+
+def test_the_system_is_not_proposed_by_itself():
+    """And a cluster-wide policy never; it is named in a note."""
+    system = {**policy("dns"), "metadata": {"name": "dns", "namespace": "kube-system"}}
+    wide = {
+        **policy("wide"),
+        "kind": "CiliumClusterwideNetworkPolicy",
+        "metadata": {"name": "wide"},
+    }
+    every, notes = [API_POLICY, system, wide], list[str]()
+
+    assert _policies(every, ["shop"], [], notes) == [API]
+    assert _policies(every, ["shop"], ["kube-system"], []) == [ObjectRef.of(system)]
+    assert "wide" in notes[0]
+    with pytest.raises(ArgumentError, match="no namespace 'nowhere'"):
+        _policies(every, ["shop"], ["nowhere"], [])
+    with pytest.raises(ArgumentError, match="no policy in namespace empty"):
+        _policies(every, ["shop", "empty"], ["empty"], [])
+
+
+# ---------------------------------------------------------------------- the files
+
+
+def found(*operators: str, **more: Any) -> Findings:
+    """What is proposed for the small cluster."""
+    small = Small(*operators, **more)
+    experiments, skipped = small.chooser.choose({})
+    claims = {ask: state for one in experiments for ask, state in one.asks.items()}
+    claims |= {SHOP: OPEN, BOUGHT: OPEN}
+    skipped.append(Skipped(API, "dns", "a tool said <b>|`x`"))
+    return Findings(
+        *(("shop",), 1, tuple(experiments), claims, frozenset({WEB_API}), tuple(skipped)),
+        ("Hubble was away.",),
+    )
+
+
+def test_every_file_passes_check_and_the_host():
+    """Claims and experiments that close and that open, with no warning either."""
+    files = files_of(found("ingress-from-nobody", "ingress-removed"))
+    documents = {path: json.loads(text) for path, text in files.items() if path.endswith(".json")}
+
+    assert len([path for path in documents if path.startswith("experiments/")]) == 2
+    assert len([path for path in documents if path.startswith("probes/")]) == 6
+    for path, document in documents.items():
+        assert check_findings(document) == [], path
+        ensure_experiment_is_valid(document)
+
+
+def test_no_file_names_an_address_or_a_pod():
+    """So that it is right in the next cluster, and after the next deployment."""
+    text = "".join(files_of(found("ingress-from-nobody", "ingress-removed")).values())
+
+    assert not [one for one in PODS if one["metadata"]["name"] in text]
+    assert not [one for one in PODS if one["status"]["podIP"] in text]
+
+
+def test_what_opens_is_detected_by_its_closed_claim():
+    """No drop shows it: the detector asks what a scheduled run of the claim asks."""
+    files = files_of(found("ingress-removed"))
+    document = json.loads(files["experiments/api-direction.json"])
+    closed = next(
+        probe
+        for probe in document["steady-state-hypothesis"]["probes"]
+        if probe["provider"]["arguments"].get("expect") == "DENIED"
+    )
+    (name,) = document["extensions"][0]["detectors"]
+    detector = next(one for one in document["method"] if one["name"] == name)
+    asked = {key: closed["provider"]["arguments"][key] for key in ("workload", "service", "port")}
+
+    assert asked.items() <= detector["provider"]["arguments"].items()
+    assert detector["provider"]["arguments"]["expect"] == "OPEN"
+    assert len(document["extensions"][0]["witnesses"]) == 2
+
+
+def test_copies_of_claims_are_equal():
+    """`acns-chaos sync --root` finds them by name and changes nothing."""
+    files = files_of(found())
+    claims = {
+        probe["name"]: probe
+        for path, text in files.items()
+        if path.startswith("probes/")
+        for probe in json.loads(text)["steady-state-hypothesis"]["probes"]
+    }
+    copies = json.loads(files["experiments/api-empties.json"])["steady-state-hypothesis"]["probes"]
+
+    assert [claims[one["name"]] for one in copies[:2]] == copies[:2]
+
+
+def test_the_readme_says_what_is_not_there():
+    """With the reason, which breaks no table."""
+    readme = files_of(found())["README.md"]
+
+    assert "| shop/api | dns | a tool said /b///x/ |" in readme
+    assert "- Hubble was away." in readme
+
+
+def test_two_that_would_have_one_name_are_two_files():
+    """Dashes may be anybody's."""
+    one = Ask("a-b/c", "shop/api", 80)
+    other = Ask("a/b-c", "shop/api", 80)
+    claims = {one: OPEN, other: OPEN}
+    files = files_of(Findings(("a", "shop"), 1, (), claims, frozenset(), (), ()))
+
+    assert sorted(files) == [
+        "README.md",
+        "probes/a-b-c-to-shop-api-80-open-2.json",
+        "probes/a-b-c-to-shop-api-80-open.json",
+    ]
+
+
+def test_no_name_leads_out_of_the_folder(tmp_path: Path):
+    """Whatever a cluster calls something."""
+    claims = {Ask("../../x/y", "shop/api", 80): OPEN}
+    findings = Findings(("shop",), 1, (), claims, frozenset(), (), ())
+    write_files(tmp_path / "new", files_of(findings))
+
+    assert {path.parent.name for path in tmp_path.rglob("*.json")} == {"probes"}
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_a_folder_that_holds_something_is_not_written_to(tmp_path: Path):
+    """It is refused before a cluster is looked at."""
+    (tmp_path / "mine.json").write_text("{}")
+    done = CliRunner().invoke(main, ["init", "-o", str(tmp_path), "--cluster", "no-such"])
+
+    assert done.exit_code == 2
+    assert "is not empty" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
