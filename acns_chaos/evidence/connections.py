@@ -47,7 +47,7 @@ def read_connection(
     what = f"{namespace}/{workload or 'a stranger'} to {service}:{port}"
     wait = max(1, round(timeout))
     try:
-        address = service_address(api, *_whole(namespace, service))
+        address = service_address(api, *_whole(namespace, service), elsewhere="/" in service)
         command = ["nc", "-zv", f"-w{wait}", address, str(port)]
         # First the counter, then the packet: a drop already counted must not count for this one.
         counted, trouble = _drops(environ, namespace, workload, service)

@@ -291,6 +291,7 @@ def test_gitops_reverts(
     lab.clear(number)
     # Nobody owns it any more, and it does not say so.
     eventually(lambda: mark[1] not in http("GET", POLICY).json()["metadata"].get(mark[0], {}))
+    assert manager not in managers(http)
     admit_nobody(http)
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > 0.6)

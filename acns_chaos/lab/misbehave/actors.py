@@ -123,12 +123,12 @@ async def _gitops(stage: Stage, options: Options) -> None:
             stage.apply(deepcopy(wanted))
     finally:
         # Nobody reconciles it any more, so nothing may say that somebody does.
-        if steps := _unmarked(stage.live()):
+        if steps := _unmarked(stage.live(), _MANAGERS[options["flavour"]]):
             stage.edit(steps, counted=False)
 
 
-def _unmarked(policy: Json | None) -> list[Json]:
-    """Steps that take the marks of an owner off."""
+def _unmarked(policy: Json | None, manager: str) -> list[Json]:
+    """Steps that take the marks of an owner off, its name among the field managers too."""
     metadata: Json = (policy or {}).get("metadata", {})
     steps: list[Json] = []
     for part in ("labels", "annotations"):
@@ -138,6 +138,10 @@ def _unmarked(policy: Json | None) -> list[Json]:
             steps.append({"op": "remove", "path": f"/metadata/{part}"})
         elif kept != values:
             steps.append({"op": "replace", "path": f"/metadata/{part}", "value": kept})
+    owners = metadata.get("managedFields") or []
+    others = [one for one in owners if one["manager"] != manager]
+    if others and others != owners:
+        steps.append({"op": "replace", "path": "/metadata/managedFields", "value": others})
     return steps
 
 
