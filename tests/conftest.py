@@ -4,10 +4,8 @@ What a tier leaves out is deselected, not skipped: cases of `make full` (see `te
 on the other engine, and tests that need a real cluster unless one is named.
 """
 
-import gc
 import os
 import random
-import warnings
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -105,15 +103,6 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """New folders, one after another; counted here, as looking for a free name takes longer."""
     folder = tmp_path_factory.mktemp("homes")
     return (folder / str(number) for number in count())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_leftovers() -> Iterator[None]:
-    """Collect a module's clients with it: their kept connections are no finding of the next one."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,12 @@
 """Journeys: the real `chaos` as a subprocess, against a lab that the test can look into."""
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -19,6 +21,15 @@ from acns_chaos.cluster.policies import Policies, content
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.hosts import ROOT, Host, install_other, other_interpreter, own
 from tests.journeys.labs import SPARE, begin_lab, end_lab, ready_lab
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_leftovers() -> Iterator[None]:
+    """Collect a module's clients with it: their kept connections are no finding of the next one."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
