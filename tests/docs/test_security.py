@@ -15,7 +15,7 @@ from acns_chaos.cluster.policies import content
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.conftest import Chaos, Lab, flagship, short, start  # noqa: F401 - fixtures
 from tests.journeys.hosts import ROOT, own
-from tests.journeys.rbac import Accounts, hang_up
+from tests.journeys.rbac import Accounts
 from tests.journeys.test_janitor import MADE, POLICY, left_behind, names, needing
 from tests.tiers import loop
 
@@ -95,7 +95,7 @@ def test_by_hand_after_runner_and_watchdog_were_killed(
 
     assert content(lab.api.get(POLICY)) == original
     nothing_left(lab)
-    hang_up(lab.api)
+    lab.api.close()
 
 
 # Each change once, and each size of a record once; the pairs that are left are for `make full`.
@@ -131,4 +131,4 @@ def test_by_hand_for_each_kind_of_fault_and_a_record_of_many_parts(
     assert lab.policies() == before
     assert MADE not in names(lab.api, POLICY)
     nothing_left(lab)
-    hang_up(lab.api)
+    lab.api.close()

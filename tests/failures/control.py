@@ -30,6 +30,10 @@ class Control:
         self._pool = urllib3.PoolManager(ssl_context=context, retries=False, maxsize=2)
         self._url, self._token = known._url, known._token
 
+    def close(self) -> None:
+        """Close the connections; asking again opens new ones."""
+        self._pool.clear()
+
     def ask(
         self, method: str, path: str, body: Any = None, may_fail: bool = False
     ) -> dict[str, Any]:

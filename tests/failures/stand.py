@@ -141,6 +141,8 @@ class Stand(Sight):
             return
         assert self._lab.stdin
         assert self._lab.stdout
+        self.api.close()
+        self._control.close()
         self._lab.stdin.close()
         self._lab.wait(20)
         self._lab.stdout.close()

@@ -1,12 +1,10 @@
 """Journeys: the real `chaos` as a subprocess, against a lab that the test can look into."""
 
-import gc
 import json
 import os
 import signal
 import subprocess
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,15 +19,9 @@ from acns_chaos.cluster.policies import Policies, content
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.hosts import ROOT, Host, install_other, other_interpreter, own
 from tests.journeys.labs import SPARE, begin_lab, end_lab, ready_lab
+from tests.leftovers import own_leftovers
 
-
-@pytest.fixture(autouse=True, scope="module")
-def own_leftovers() -> Iterator[None]:
-    """Collect a module's clients with it: their kept connections are no finding of the next one."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+__all__ = ["own_leftovers"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -81,7 +73,7 @@ class Lab:
 @pytest.fixture
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     """Start labs on request; end them with the test."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[tuple[subprocess.Popen[str], Lab]] = []
 
     def _start(*arguments: str) -> Lab:
         if arguments:
@@ -90,13 +82,14 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[.
             process = begin_lab(home, *arguments)
         else:
             process, home = SPARE.take(request.session)
-        started.append(process)
         ready = ready_lab(process)
-        api, _ = kubeconfig_api("", ready["kubeconfig"])
-        return Lab(ready, home, api)
+        found = Lab(ready, home, kubeconfig_api("", ready["kubeconfig"])[0])
+        started.append((process, found))
+        return found
 
     yield _start
-    for process in started:
+    for process, found in started:
+        found.api.close()
         end_lab(process)
 
 

@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.labcontrol import LabControl
 from acns_chaos.cluster.waiting import wait_until
 from tests.journeys.conftest import Chaos, Lab
 from tests.journeys.hosts import ROOT, own
 
-__all__ = ["Accounts", "Granted", "documents", "granted", "hang_up", "one_by_one"]
+__all__ = ["Accounts", "Granted", "documents", "granted", "one_by_one"]
 
 # As docs/restoring.md and the head of cronjob.yaml tell.
 APPLIED = ("deploy/rbac", "deploy/janitor", "deploy/cronjob.yaml")
@@ -266,10 +265,3 @@ def _below(namespace: str) -> str:
 def one_by_one(file: str) -> list[Granted]:
     """The grants of a manifest, sorted for a stable order of tests."""
     return sorted(granted(file), key=str)
-
-
-def hang_up(api: Api) -> None:
-    """Close the connections of a client that this process opened."""
-    pools = api.client.rest_client.pool_manager.pools
-    for key in list(pools.keys()):
-        pools[key].close()

@@ -23,7 +23,7 @@ from tests.journeys.minimal import (
     read,
     restore,
 )
-from tests.journeys.rbac import EXPERIMENTER, LOOKER, Accounts, hang_up
+from tests.journeys.rbac import EXPERIMENTER, LOOKER, Accounts
 
 pytestmark = [
     pytest.mark.journey,
@@ -184,4 +184,4 @@ def test_the_shipped_roles_are_enough_on_a_real_cluster(
     done = called(EXPERIMENTER, "apply", "-n", "pets", "--from", place, "--prune", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert live(accounts.lab) == before
-    hang_up(accounts.lab.api)
+    accounts.lab.api.close()

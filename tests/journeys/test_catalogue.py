@@ -58,8 +58,8 @@ def play(file: Path | dict[str, Any], folder: Path) -> Played:
     """Run one file in a lab of its own."""
     folder.mkdir()
     process, ready = start_lab(folder)
+    api, _ = kubeconfig_api("", ready["kubeconfig"])
     try:
-        api, _ = kubeconfig_api("", ready["kubeconfig"])
         lab = Lab(ready, folder, api)
         before, pods = lab.policies(), pods_of(lab)
         chaos = Chaos(own(), folder, folder)
@@ -67,6 +67,7 @@ def play(file: Path | dict[str, Any], folder: Path) -> Played:
         nothing_is_left(lab, before)
         return Played(done, before, lab.policies(), pods_of(lab) - pods)
     finally:
+        api.close()
         end_lab(process)
 
 

@@ -36,7 +36,7 @@ from tests.failures.runner import REF, NoWatch
 from tests.journeys.conftest import Lab
 from tests.journeys.hosts import ROOT, own
 from tests.journeys.labs import end_lab, start_lab
-from tests.journeys.rbac import CRON_JOB, Accounts, Granted, documents, hang_up, one_by_one
+from tests.journeys.rbac import CRON_JOB, Accounts, Granted, documents, one_by_one
 from tests.tiers import loop
 
 pytestmark = [
@@ -67,7 +67,7 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
         api.post(BYSTANDER.rpartition("/")[0], bystander())
         yield found
     finally:
-        hang_up(api)
+        api.close()
         end_lab(process)
 
 

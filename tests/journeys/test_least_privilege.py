@@ -24,7 +24,7 @@ from acns_chaos.faults.plan import Limits
 from acns_chaos.faults.recovery import sweep
 from acns_chaos.faults.restore import restore_all
 from acns_chaos.faults.runcontext import RunContext, new_run_id
-from tests.journeys.conftest import Lab
+from tests.journeys.conftest import Done, Lab
 from tests.journeys.hosts import ROOT
 from tests.journeys.labs import end_lab, start_lab
 from tests.journeys.rbac import (
@@ -33,7 +33,6 @@ from tests.journeys.rbac import (
     Granted,
     documents,
     granted,
-    hang_up,
     one_by_one,
 )
 from tests.lab.misbehaving import orders_for
@@ -67,7 +66,7 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
         prepare(found)
         yield found
     finally:
-        hang_up(api)
+        api.close()
         end_lab(process)
 
 
@@ -289,7 +288,7 @@ def attempt(
         return restore_all(run, timeout=0.0)
     finally:
         interlock.release()
-        hang_up(api)
+        api.close()
 
 
 @pytest.mark.parametrize("one", loop(insisted("experiment", "clusterwide", "look")), ids=str)
@@ -362,9 +361,19 @@ def test_without_one_verb_a_claim_does_not_hold(accounts: Accounts, one: Granted
         done = accounts.chaos(experiment, LOOKER)
     if (one.resource, one.verb) == ("namespaces", "get"):
         assert done.section["target"]["uid"] == ""
+    elif one.verb == "watch":
+        # Nothing but the timeline watches: who changes policies besides the run is then not known.
+        assert done.outcome == "HELD", done.output
+        kind = next(kind for plural, kind in KINDS.items() if plural == one.resource)
+        assert "cannot watch resource" in unseen(done)[f"policies-{kind}"], unseen(done)
     else:
         assert done.outcome != "HELD", done.output
         assert f"cannot {one.verb} resource" in done.output or "403" in done.output
+
+
+def unseen(done: Done) -> dict[str, str]:
+    """What the timeline of a run says that it did not observe: source to reason."""
+    return {one["source"]: one["why"] for one in done.section["timeline"]["not_observed"]}
 
 
 def looking() -> dict[str, Any]:
@@ -394,8 +403,10 @@ def looking() -> dict[str, Any]:
         {**ready, "tolerance": tolerance},
         {**why, "tolerance": tolerance},
     ]
+    timeline = {"type": "python", "module": "acns_chaos.controls.timeline"}
     return {
         **more,
+        "controls": [*more["controls"], {"name": "timeline", "provider": timeline}],
         "configuration": {"namespace": "pets", "evidence_timeout": 10},
         "method": [],
         "rollbacks": [],
@@ -459,7 +470,7 @@ def test_a_run_asks_for_what_the_table_says(accounts: Accounts) -> None:
         )
         # What the watchdog does when its runner was killed.
         sweep(api, "pets", "nobody", "watchdog")
-        hang_up(api)
+        api.close()
     assert uncovered(asked, "look", "experiment", "clusterwide") == []
     assert unasked(asked, "look", "experiment", "clusterwide") == []
     assert accounts.records() == []

@@ -24,7 +24,7 @@ from tests.journeys.minimal import (
     restore,
     watchdogs,
 )
-from tests.journeys.rbac import Accounts, hang_up
+from tests.journeys.rbac import Accounts
 from tests.lab.misbehaving import orders_for
 
 pytestmark = [
@@ -159,7 +159,7 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
         found.apply_all()
         yield found
     finally:
-        hang_up(api)
+        api.close()
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(10) == 0

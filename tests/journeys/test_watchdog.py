@@ -341,6 +341,7 @@ def short_lab(tmp_path: Path) -> Any:
     process, ready = start_lab(home)
     api, _ = kubeconfig_api("", ready["kubeconfig"])
     yield Lab(ready, home, api)
+    api.close()
     process.kill()
     process.communicate()
 

@@ -1,12 +1,10 @@
 """The lab under test: in this process over a tiny world, or as the process that users start."""
 
 import asyncio
-import gc
 import io
 import json
 import subprocess
 import sys
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,19 +19,12 @@ from acns_chaos.lab.api.controllers.operator import Operator
 from acns_chaos.lab.api.pods.exec import ExecRequest
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.writing.admission import load, load_definitions
+from tests.leftovers import own_leftovers
 
+__all__ = ["own_leftovers"]
 TOKEN = "the-token"
 CNP = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies"
 CONFIG_MAPS = "/api/v1/namespaces/pets/configmaps"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_leftovers() -> Iterator[None]:
-    """Collect a module's clients with it: their kept connections are no finding of the next one."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def policy(name: str = "open", **spec: Any) -> dict[str, Any]:
