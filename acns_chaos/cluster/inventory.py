@@ -9,7 +9,7 @@ from acns_chaos.cluster.prober import is_prober
 from acns_chaos.policy import Endpoint, Engine
 from acns_chaos.policy.workloads import flow_text, workload_of
 
-__all__ = ["Inventory", "flow_text", "services_in", "take_inventory", "workload_of"]
+__all__ = ["Inventory", "flow_text", "take_inventory", "workload_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,6 @@ def take_inventory(api: Api) -> Inventory:
         services=services,
     )
     return Inventory(pods, policies, services, engine)
-
-
-def services_in(api: Api, namespace: str) -> list[dict[str, Any]]:
-    """List the raw Services of a namespace; errors as `take_inventory`."""
-    # By the list that whoever looks may read: that of the whole cluster.
-    every = _list(api, "/api/v1/services")
-    return [one for one in every if one["metadata"].get("namespace") == namespace]
 
 
 def _list(api: Api, path: str) -> list[dict[str, Any]]:

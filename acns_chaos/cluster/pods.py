@@ -6,7 +6,7 @@ output alone says nothing.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -19,10 +19,12 @@ __all__ = [
     "Ran",
     "connected_by",
     "lacks_tool",
+    "place_in",
     "pods_of",
     "run_in",
     "service_address",
     "service_of",
+    "services_in",
 ]
 
 
@@ -97,6 +99,24 @@ def _workload(pod: dict[str, Any]) -> str:
     return str(metadata["name"])
 
 
+def place_in(pod: Mapping[str, Any], container: str = "") -> Place:
+    """Where a command runs in a raw Pod: in the container that is named, else in its first."""
+    first = str(pod["spec"]["containers"][0]["name"])
+    return Place(str(pod["metadata"]["name"]), container or first)
+
+
+def services_in(api: Api, namespace: str) -> list[dict[str, Any]]:
+    """List the raw Services of a namespace.
+
+    By the list that whoever looks may read: that of the whole cluster.
+
+    Raises:
+        ApiError: the list cannot be read.
+    """
+    every: list[dict[str, Any]] = api.get("/api/v1/services").get("items", [])
+    return [one for one in every if one["metadata"].get("namespace") == namespace]
+
+
 def service_of(api: Api, namespace: str, name: str) -> dict[str, Any]:
     """Read a Service.
 
@@ -108,9 +128,8 @@ def service_of(api: Api, namespace: str, name: str) -> dict[str, Any]:
 
 
 def _listed(api: Api, namespace: str, name: str) -> dict[str, Any]:
-    items: list[dict[str, Any]] = api.get("/api/v1/services").get("items", [])
-    for one in items:
-        if (one["metadata"].get("namespace"), one["metadata"]["name"]) == (namespace, name):
+    for one in services_in(api, namespace):
+        if one["metadata"]["name"] == name:
             return one
     raise NotFound(f"There is no Service {name!r} in namespace {namespace!r}.", 404)
 

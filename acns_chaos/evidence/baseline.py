@@ -10,7 +10,7 @@ from typing import Any
 
 from acns_chaos.cluster.clusters import world_of
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.pods import lacks_tool, pods_of, run_in
+from acns_chaos.cluster.pods import lacks_tool, place_in, pods_of, run_in
 from acns_chaos.cluster.policies import KINDS
 from acns_chaos.cluster.prober import is_prober
 from acns_chaos.cluster.sources import Collection
@@ -219,10 +219,9 @@ def _said(found: Reading, flow: Expected) -> Reading:
 def _unable(api: Api, namespace: str, workload: str) -> str:
     """Say why nothing can be tried from a workload, "" when it can."""
     try:
-        pod = pods_of(api, namespace, workload)[0]
-        container = str(pod["spec"]["containers"][0]["name"])
+        place = place_in(pods_of(api, namespace, workload)[0])
         # Without arguments it says how it is used, and connects nowhere.
-        ran = run_in(api, namespace, str(pod["metadata"]["name"]), container, ["nc"], SLACK)
+        ran = run_in(api, namespace, place.pod, place.container, ["nc"], SLACK)
     except ApiError as error:
         return f"Nothing was tried from {namespace}/{workload}: {error}"
     if lacks_tool(ran):

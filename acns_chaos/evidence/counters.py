@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.prometheus import (
@@ -38,6 +38,11 @@ class Bounds:
 
     at_least: float = 0.0
     at_most: float | None = None
+
+    @classmethod
+    def given(cls, at_least: float, at_most: float) -> Self:
+        """Read a probe's arguments; a negative upper bound means none."""
+        return cls(at_least, at_most if at_most >= 0 else None)
 
     def hold(self, count: float) -> bool:
         """Tell whether *count* is within the bounds."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.pods import Place, Ran, lacks_tool, pods_of, run_in
+from acns_chaos.cluster.pods import Place, Ran, lacks_tool, place_in, pods_of, run_in
 from acns_chaos.errors import AcnsChaosError, ApiError
 
 __all__ = ["SLACK", "Asker", "Prober"]
@@ -87,8 +87,7 @@ class Asker:
 
     def _own(self) -> Place:
         pod = pods_of(self._api, self._namespace, self._workload)[0]
-        container = self._container or str(pod["spec"]["containers"][0]["name"])
-        return Place(str(pod["metadata"]["name"]), container)
+        return place_in(pod, self._container)
 
     def _lacking(self, tool: str) -> str:
         if self.by == "prober":

@@ -12,9 +12,8 @@ import threading
 from datetime import datetime
 from typing import Any
 
-from acns_chaos.cluster.inventory import services_in
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.pods import Place, pods_of
+from acns_chaos.cluster.pods import Place, pods_of, services_in
 from acns_chaos.cluster.policies import POD, Policies, PolicyRef
 from acns_chaos.cluster.prober import (
     CONTAINER,

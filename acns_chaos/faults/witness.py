@@ -12,10 +12,19 @@ named, because a pattern (`*.microsoft.com`) tells no name that exists.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from acns_chaos.cluster.inventory import flow_text, workload_of
-from acns_chaos.cluster.pods import connected_by, lacks_tool, pods_of, run_in, service_of
+from acns_chaos.cluster.pods import (
+    Place,
+    connected_by,
+    lacks_tool,
+    place_in,
+    pods_of,
+    run_in,
+    service_of,
+)
 from acns_chaos.cluster.prober import CONTAINER
 from acns_chaos.cluster.storefront import ask, storefront_url
 from acns_chaos.cluster.waiting import wait_until
@@ -61,7 +70,8 @@ class Trial:
 
     Attributes:
         text: the flow, for people.
-        pod: whose command tries it, "namespace/name"; "" for the outside, through the shop.
+        namespace: of the pod.
+        place: where the command runs that tries it; None for the outside, through the shop.
         host: address or name to connect to.
         port: TCP.
         workload: the pod's, as pods' owners name it.
@@ -70,7 +80,8 @@ class Trial:
     """
 
     text: str
-    pod: str
+    namespace: str
+    place: Place | None
     host: str
     port: int
     workload: str
@@ -127,12 +138,13 @@ def trial_of(run: RunContext, named: str, opens: bool) -> Trial:
         stranger = run.probers.get(f"{home}/")
         if not isinstance(stranger, Debt):
             raise ApiError("no claim of this run asks as a stranger, so there is none.")
-        name = f"{home}/{stranger.ref.name}"
+        place = Place(stranger.ref.name, CONTAINER)
     else:
         elsewhere, _, workload = workload.rpartition("/")
         home = elsewhere or home
-        name = f"{home}/{pods_of(run.api, home, workload)[0]['metadata']['name']}"
-    return Trial(named, name, found["host"], int(found["port"]), workload, opens, by_name=True)
+        place = place_in(pods_of(run.api, home, workload)[0])
+    to = (found["host"], int(found["port"]))
+    return Trial(named, home, place, *to, workload, opens, by_name=True)
 
 
 def predicted_trials(run: RunContext, prediction: Prediction) -> list[Trial]:
@@ -146,12 +158,14 @@ def predicted_trials(run: RunContext, prediction: Prediction) -> list[Trial]:
     turned += [(flow, True) for flow in prediction.opened]
     # A port on which nobody listens refuses, which tells as much; some datapaths stay silent.
     turned.sort(key=lambda one: (one[0].port, one[0].protocol) not in one[0].destination.ports)
-    trials = (_trial(run, flow, opens) for flow, opens in turned)
-    chosen: dict[tuple[str, bool], Trial] = {}
-    for trial in trials:
+    here = _Here(run)
+    chosen: dict[tuple[Place | None, bool], Trial] = {}
+    for flow, opens in turned:
         # From each pod one that closes and one that opens: some images lack the tool.
-        if trial and len(chosen) < TRIED:
-            chosen.setdefault((trial.pod, trial.opens), trial)
+        if trial := here.trial(flow, opens):
+            chosen.setdefault((trial.place, trial.opens), trial)
+        if len(chosen) == TRIED:
+            break
     return list(chosen.values())
 
 
@@ -195,48 +209,64 @@ def _rounds() -> Iterator[float]:
         patience *= 2
 
 
-def _trial(run: RunContext, flow: Flow, opens: bool) -> Trial | None:
-    """How a predicted flow can be tried; None when it cannot from here."""
-    if flow.protocol != "TCP":
-        return None
-    if flow.source.name == "world":
-        shop = _is_storefront(run, flow)
-        return Trial(flow_text(flow), "", "", flow.port, "", opens) if shop else None
-    if flow.source.namespace != run.target.namespace or not flow.destination.ip:
-        return None
-    workload = workload_of(flow.source).partition("/")[2]
-    ends = (flow.source.name, flow.destination.ip, flow.port)
-    return Trial(flow_text(flow), *ends, workload, opens)
+class _Here:
+    """What can be tried from here; the shop and the pods are read once, when a flow needs them."""
 
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._home = run.target.namespace
 
-def _is_storefront(run: RunContext, flow: Flow) -> bool:
-    """Tell whether the shop's LoadBalancer leads to this very pod and port."""
-    if not workload_of(flow.destination).startswith(f"{run.target.namespace}/"):
-        return False
-    try:
-        service = service_of(run.api, run.target.namespace, run.storefront)
-    except ApiError:
-        return False
-    selector = service["spec"].get("selector") or {}
-    selected = bool(selector) and all(
-        f"k8s:{key}={value}" in flow.destination.labels for key, value in selector.items()
-    )
-    target = service["spec"]["ports"][0].get("targetPort")
-    named = [number for name, number, _ in flow.destination.named_ports if name == target]
-    return selected and flow.port in (target, *named)
+    def trial(self, flow: Flow, opens: bool) -> Trial | None:
+        """How a predicted flow can be tried; None when it cannot."""
+        if flow.protocol != "TCP":
+            return None
+        text = flow_text(flow)
+        if flow.source.name == "world":
+            shop = self._is_storefront(flow)
+            return Trial(text, self._home, None, "", flow.port, "", opens) if shop else None
+        place = self._places.get(flow.source.name.removeprefix(f"{self._home}/"))
+        if flow.source.namespace != self._home or place is None or not flow.destination.ip:
+            return None
+        workload = workload_of(flow.source).partition("/")[2]
+        to = (flow.destination.ip, flow.port)
+        return Trial(text, self._home, place, *to, workload, opens)
+
+    @cached_property
+    def _places(self) -> dict[str, Place]:
+        listed = self._run.api.get(f"/api/v1/namespaces/{self._home}/pods")["items"]
+        return {place.pod: place for place in map(place_in, listed)}
+
+    @cached_property
+    def _shop(self) -> dict[str, Any]:
+        try:
+            return service_of(self._run.api, self._home, self._run.storefront)
+        except ApiError:
+            return {}
+
+    def _is_storefront(self, flow: Flow) -> bool:
+        """Tell whether the shop's LoadBalancer leads to this very pod and port."""
+        if not workload_of(flow.destination).startswith(f"{self._home}/") or not self._shop:
+            return False
+        spec = self._shop["spec"]
+        selector = spec.get("selector") or {}
+        selected = bool(selector) and all(
+            f"k8s:{key}={value}" in flow.destination.labels for key, value in selector.items()
+        )
+        target = spec["ports"][0].get("targetPort")
+        named = [number for name, number, _ in flow.destination.named_ports if name == target]
+        return selected and flow.port in (target, *named)
 
 
 def _try(run: RunContext, trial: Trial, patience: float) -> tuple[bool | None, str]:
     """Try the flow once: connected, not connected, or (None) could not tell."""
-    if not trial.pod:
-        url = storefront_url(run.api, run.target.namespace, run.storefront, run.environ)
+    place, namespace = trial.place, trial.namespace
+    if place is None:
+        url = storefront_url(run.api, namespace, run.storefront, run.environ)
         answer = ask("GET", f"{url}/", patience)
         connected = True if answer.status else False if answer.silence else None
         return connected, f"GET {url}/ {answer.detail}"
-    namespace, _, name = trial.pod.partition("/")
     command = ["nc", "-zv", f"-w{ATTEMPT:.0f}", trial.host, str(trial.port)]
-    container = _first_container(run, namespace, name)
-    ran = run_in(run.api, namespace, name, container, command, ATTEMPT + SLACK)
+    ran = run_in(run.api, namespace, place.pod, place.container, command, ATTEMPT + SLACK)
     prober = run.probers.get(f"{namespace}/{trial.workload}")
     if lacks_tool(ran) and isinstance(prober, Debt):
         # A claim of this run has had one made, with the same labels and on the same node.
@@ -244,12 +274,5 @@ def _try(run: RunContext, trial: Trial, patience: float) -> tuple[bool | None, s
     connected = connected_by(ran)
     if connected is None and trial.by_name and "bad address" in ran.output:
         connected = False
-    return connected, f"{' '.join(command)} in {trial.pod}: {ran.output.strip() or ran.code}"
-
-
-def _first_container(run: RunContext, namespace: str, name: str) -> str:
-    pods: list[dict[str, Any]] = run.api.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
-    found = next((pod for pod in pods if pod["metadata"]["name"] == name), None)
-    if found is None:
-        raise ApiError(f"Pod {namespace}/{name} is gone.", 404)
-    return str(found["spec"]["containers"][0]["name"])
+    told = ran.output.strip() or ran.code
+    return connected, f"{' '.join(command)} in {namespace}/{place.pod}: {told}"

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import AcnsChaosError
-from acns_chaos.evidence.arguments import numbers, word
+from acns_chaos.evidence.arguments import numbers
 from acns_chaos.evidence.readings import NAMED, UNKNOWN, reading
 from acns_chaos.evidence.values import moment
 from acns_chaos.faults.ledger import outstanding, restore_command
 from acns_chaos.faults.session import armed_run
-from acns_chaos.probes.asking import answers, whole
+from acns_chaos.probes.asking import NOT_SUBMITTED, answers, from_fault, whole
 
 if TYPE_CHECKING:
     from acns_chaos.evidence.blame.changes import Change
@@ -50,11 +50,10 @@ def explain_drops(
     named = [whole(one, home) for one in (source, destination)]
     what = f"who is to blame for drops {named[0] or 'from anybody'} to {named[1] or 'anybody'}"
     began: float = run.api.now().timestamp() - given["window"]
-    if word("since", since, ("fault", "window")) == "fault":
-        submitted = moment(run.first("submitted"))
-        if submitted is None:
-            text = "no fault was submitted in this run, so there is nothing to look from"
-            return reading(UNKNOWN, what, text, None, NAMED, {}, culprits=[])
+    start = from_fault(run, since, ("fault", "window"))
+    if start is None:
+        return reading(UNKNOWN, what, NOT_SUBMITTED, None, NAMED, {}, culprits=[])
+    if submitted := moment(start):
         began = submitted.timestamp()
     query = Query("DROPPED", named[0], named[1], since=began)
     seen = read_drops(run.api, run.environ, query, given["deadline"])

@@ -1,9 +1,9 @@
 """What Hubble saw."""
 
-from acns_chaos.evidence.arguments import numbers, word
+from acns_chaos.evidence.arguments import numbers
 from acns_chaos.evidence.readings import UNKNOWN, reading
 from acns_chaos.faults.session import armed_run
-from acns_chaos.probes.asking import answers, whole
+from acns_chaos.probes.asking import NOT_SUBMITTED, answers, from_fault, whole
 
 __all__ = ["read_flows", "relay_is_healthy"]
 
@@ -57,7 +57,7 @@ def read_flows(
             "deadline": deadline,
         }
     )
-    bounds = Bounds(given["at_least"], given["at_most"] if given["at_most"] >= 0 else None)
+    bounds = Bounds.given(given["at_least"], given["at_most"])
     if verdict != "DROPPED" or reason == "any":
         reason = ""
     query = Query(
@@ -70,12 +70,9 @@ def read_flows(
     )
     ends = [end or "anybody" for end in (query.source, query.destination)]
     what = f"{verdict or 'all'} flows from {ends[0]} to {ends[1]}"
-    start = ""
-    if word("since", since, ("window", "fault")) == "fault":
-        start = run.first("submitted")
-        if not start:
-            text = "no fault was submitted in this run, so there is nothing to count from"
-            return reading(UNKNOWN, what, text, None, bounds.as_json(), {}, count=None)
+    start = from_fault(run, since, ("window", "fault"))
+    if start is None:
+        return reading(UNKNOWN, what, NOT_SUBMITTED, None, bounds.as_json(), {}, count=None)
     return read_flow_count(
         *(run.api, run.environ, query, reason == POLICY, what),
         *(start, given["window"], bounds, given["deadline"]),

@@ -3,7 +3,7 @@
 from acns_chaos.evidence.arguments import numbers, word
 from acns_chaos.evidence.readings import FIRING, NOT_READY, READY, SILENT, UNKNOWN, reading
 from acns_chaos.faults.session import armed_run
-from acns_chaos.probes.asking import answers
+from acns_chaos.probes.asking import NOT_SUBMITTED, answers, from_fault
 
 __all__ = ["count_drops", "metrics_are_fresh", "read_alert"]
 
@@ -45,16 +45,13 @@ def count_drops(
     given = numbers(
         {"window": window, "at_least": at_least, "at_most": at_most, "deadline": deadline}
     )
-    bounds = Bounds(given["at_least"], given["at_most"] if given["at_most"] >= 0 else None)
+    bounds = Bounds.given(given["at_least"], given["at_most"])
     found = counter_named(counter, home, workload, direction)
     whose = f"{home}/{workload}" if counter == "hubble" else "all nodes"
     what = f"{direction} policy drops at {whose}"
-    start = ""
-    if word("since", since, ("window", "fault")) == "fault":
-        start = run.first("submitted")
-        if not start:
-            text = "no fault was submitted in this run, so there is nothing to count from"
-            return reading(UNKNOWN, what, text, None, bounds.as_json(), {}, count=None)
+    start = from_fault(run, since, ("window", "fault"))
+    if start is None:
+        return reading(UNKNOWN, what, NOT_SUBMITTED, None, bounds.as_json(), {}, count=None)
     restored = [one["at"] for one in run.events if one["what"] == "restored"]
     return read_counter(
         *(run.api, run.environ, found, what, start, given["window"], bounds, given["deadline"]),
@@ -87,12 +84,10 @@ def read_alert(
     wanted = alert_labels(name, labels)
     word("expect", expect, (FIRING, SILENT))
     patience = numbers({"deadline": deadline})["deadline"]
-    start = ""
-    if word("since", since, ("fault", "any")) == "fault":
-        start = run.first("submitted")
-        if not start:
-            text = "no fault was submitted in this run, so nothing can have been noticed"
-            return reading(UNKNOWN, f"alert {name}", text, None, expect, {})
+    start = from_fault(run, since, ("fault", "any"))
+    if start is None:
+        text = "no fault was submitted in this run, so nothing can have been noticed"
+        return reading(UNKNOWN, f"alert {name}", text, None, expect, {})
     return alert_reading(run.api, run.environ, name, wanted, expect, start, patience)
 
 

@@ -91,6 +91,11 @@ class FakeApi:
             return deepcopy(self.objects[path])
         if path in self.lists:
             return {"items": deepcopy(self.lists[path])}
+        if path == "/api/v1/namespaces/pets/pods":
+            every = self.lists["/api/v1/pods"]
+            return {
+                "items": [deepcopy(one) for one in every if one["metadata"]["namespace"] == "pets"]
+            }
         if path.endswith("policies"):
             items = [one for key, one in self.objects.items() if key.startswith(path)]
             if path == "/apis/cilium.io/v2/ciliumnetworkpolicies":

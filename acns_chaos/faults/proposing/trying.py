@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.pods import (
+    Place,
     Ran,
     connected_by,
     lacks_tool,
+    place_in,
     pods_of,
     run_in,
     service_address,
@@ -51,7 +53,7 @@ class Trier:
         self._environ = environ
         self._roster = roster
         self._timeout = evidence_timeout
-        self._places: dict[str, tuple[str, str]] = {}
+        self._places: dict[str, Place] = {}
         self.tried: dict[Ask, str] = {}
 
     def require_prometheus(self) -> None:
@@ -119,15 +121,13 @@ class Trier:
     def _run(self, ask: Ask, command: list[str]) -> Ran:
         namespace, _, workload = ask.source.partition("/")
         if ask.source not in self._places:
-            found = pods_of(self._api, namespace, workload)[0]
-            first = str(found["spec"]["containers"][0]["name"])
-            self._places[ask.source] = str(found["metadata"]["name"]), first
-        pod, container = self._places[ask.source]
+            self._places[ask.source] = place_in(pods_of(self._api, namespace, workload)[0])
+        place = self._places[ask.source]
         try:
-            ran = run_in(self._api, namespace, pod, container, command, SLACK)
+            ran = run_in(self._api, namespace, place.pod, place.container, command, SLACK)
         except ApiError as error:
             # It is told in a file, where a pod's name has no place.
-            raise ApiError(str(error).replace(pod, workload), error.status) from error
+            raise ApiError(str(error).replace(place.pod, workload), error.status) from error
         if lacks_tool(ran):
             raise ApiError(f"the image of {ask.source} has no {command[0]}")
         return ran
