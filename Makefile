@@ -12,6 +12,9 @@ MATRIX ?=
 # For `make beyond`: which part of the cases of `make full`, and how much of them (0 to 1).
 SEED   ?= 0
 SHARE  ?= 0.5
+# Most tests wait for processes of their own: two at a time use two cores. Files are not torn apart.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
 
 .DEFAULT_GOAL := help
@@ -34,13 +37,13 @@ demo: $(READY) ## break the storefront's policy in the lab, watch, restore, repo
 	@$(BIN)/acns-chaos outcome $(OUT)/journal.json
 
 test: $(READY) ## one case of everything: what a change must pass (12 minutes at most)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 full: $(READY) ## every case of every loop, both engines, samples of the matrices (50 minutes at most)
-	ACNS_CHAOS_EXAMPLES=4 $(BIN)/python -m pytest --full
+	ACNS_CHAOS_EXAMPLES=4 $(PYTEST) --full
 
 beyond: $(READY) ## what `make test` leaves out: the other engine, and a seeded part of full (SEED, SHARE)
-	ACNS_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest --beyond $(SHARE) --seed $(SEED)
+	ACNS_CHAOS_SEED=$(SEED) $(PYTEST) --beyond $(SHARE) --seed $(SEED)
 
 unit: $(READY) ## the quick tests: run on every save (15 seconds)
 	ACNS_CHAOS_EXAMPLES=0.3 $(BIN)/python -m pytest -q -m 'not slow' tests/policy tests/unit

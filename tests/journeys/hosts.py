@@ -4,6 +4,7 @@ They differ on signals and on what they swallow, so every way to lie is tried on
 interpreter exists. The second gets a virtual environment of its own beside the first.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -77,13 +78,21 @@ def install_other(python: str) -> Host:
         check=True,
     ).stdout.strip()
     folder = ROOT / f".venv-{version}"
+    host = Host(f"py{version}", folder / "bin" / "python")
+    with Path(f"{folder}.lock").open("w") as lock:
+        # The first of several test processes installs, the others wait for it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(python, host, ROOT / "constraints" / f"py{version.replace('.', '')}.txt")
+    return host
+
+
+def _install(python: str, host: Host, lock: Path) -> None:
+    folder = host.python.parents[1]
     stamp = folder / ".installed"
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    host = Host(f"py{version}", folder / "bin" / "python")
     if stamp.exists() and stamp.read_text() == wanted:
-        return host
+        return
     shutil.rmtree(folder, ignore_errors=True)
-    lock = ROOT / "constraints" / f"py{version.replace('.', '')}.txt"
     pinned = ["--constraint", str(lock)] if lock.exists() else []
     pip = [str(host.python), "-m", "pip", "install", "--quiet"]
     for command in (
@@ -92,4 +101,3 @@ def install_other(python: str) -> Host:
     ):
         subprocess.run(command, check=True)
     stamp.write_text(wanted)
-    return host

@@ -98,17 +98,20 @@ def count(api: Api, since: datetime, bounds: Bounds, **environ: str) -> dict[str
 # ------------------------------------------------------------------ the way
 
 
-def test_the_relay_is_found_and_asked_through_the_api_server(lab: MisbehavingLab, api: Api) -> None:
+def test_the_relay_is_found_and_asked_through_the_api_server(
+    lab: MisbehavingLab, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No program, no port-forward by hand, no certificate on disk; and nothing is left."""
     threads, files = set(threading.enumerate()), _open_files()
-    before = set(Path(tempfile.gettempdir()).iterdir())
+    # Of this test alone: others may run beside it.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with open_relay(api, {}) as relay:
         status = relay.status()
         assert status.version.startswith("hubble-relay v1.19")
         assert (status.nodes_connected, status.nodes_unavailable) == (1, ())
         eventually(lambda: visit(lab) or list(relay.flows(Query(number=3), 5))[1:])
-        new = set(Path(tempfile.gettempdir()).iterdir()) - before
-        assert not [one for one in new if one.is_file() and b"PRIVATE KEY" in one.read_bytes()]
+        kept = [one for one in tmp_path.rglob("*") if one.is_file()]
+        assert not [one for one in kept if b"PRIVATE KEY" in one.read_bytes()]
     assert set(threading.enumerate()) <= threads
     gc.collect()
     eventually(lambda: _open_files() <= files + 2)
