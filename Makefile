@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test full beyond unit check fix bench kill-matrix fault-matrix sync wire lab clean
+.PHONY: help demo test full beyond unit check fix bench kill-matrix fault-matrix docs sync wire lab clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -67,6 +67,9 @@ kill-matrix: $(READY) ## kill a run at every request it makes: everything must c
 
 fault-matrix: $(READY) ## answer every request of inject and restore badly (an hour)
 	$(BIN)/python -m tests.failures.fault_matrix $(MATRIX)
+
+docs: $(READY) ## play the catalogue, and take the pictures of docs/images (five minutes; needs chromium)
+	$(BIN)/python -m tests.docs.pictures $(OUT)/docs
 
 sync: $(READY) ## copy the claims of probes/ into experiments/, refresh the README's tables
 	$(BIN)/python -m acns_chaos.cli sync

@@ -87,7 +87,11 @@ def inject_fault(
     objects = ", ".join(str(debt.ref) for debt in debts)
     logger.info(f"Fault {first.operator} on {objects}: {first.realised_by}")
     told = [
-        {key: value for key, value in debt.as_json().items() if key not in ("before", "fault")}
+        {
+            key: value
+            for key, value in debt.as_json().items()
+            if key not in ("before", "fault", "turned")
+        }
         for debt in debts
     ]
     return told[0] if len(told) == 1 else {**told[0], "objects": told}

@@ -22,6 +22,7 @@
     │   ├── Conflict       409
     │   └── Forbidden      401 or 403
     └── JournalError       a journal cannot be read
+        └── JournalCutOff  to its end: the host stopped while it wrote
 
 Class names appear in journals ("acns_chaos.errors.FaultRefused: ..."), so they are findings.
 """
@@ -36,6 +37,7 @@ __all__ = [
     "FaultRefused",
     "FaultUncertain",
     "Forbidden",
+    "JournalCutOff",
     "JournalError",
     "LeaseHeld",
     "NotArmed",
@@ -152,3 +154,15 @@ class Forbidden(ApiError):
 
 class JournalError(AcnsChaosError):
     """A journal cannot be read."""
+
+
+class JournalCutOff(JournalError):
+    """A journal ends in the middle: the host stopped while it wrote.
+
+    Attributes:
+        written: the file's text up to there.
+    """
+
+    def __init__(self, message: str, written: str = "") -> None:
+        super().__init__(message)
+        self.written = written

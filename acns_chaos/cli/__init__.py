@@ -1,8 +1,8 @@
 """The command `acns-chaos`: one module per sub-command, each imported only when it is called.
 
-A sub-command is a click command in a module of its own and one entry in `COMMANDS`. It prints with
-`show`, raises `AcnsChaosError` for bad input, and keeps clients that are slow to import inside
-its function.
+A sub-command is a click command in a module of its own and one entry each in `COMMANDS` and
+`SUMMARIES`. It prints with `show`, raises `AcnsChaosError` for bad input, and keeps clients that
+are slow to import inside its function.
 """
 
 import sys
@@ -37,6 +37,27 @@ COMMANDS: dict[str, str] = {
     "sync": "acns_chaos.cli.sync:sync",
 }
 
+# Name -> what the help lists it with, on one line: to ask every sub-command would import them all.
+SUMMARIES: dict[str, str] = {
+    "baseline": "Capture, verify and put in place known-good policies.",
+    "blame": "Say who is to blame for dropped traffic, in one paragraph.",
+    "check": "Say what in an experiment the host would ignore or crash on.",
+    "conformance": "Compare verdicts with those that Cilium's own engine gave.",
+    "diff": "Say which flows a change of policies opens and closes.",
+    "doctor": "Say what of all this works here, and what mends the rest.",
+    "explain": "Explain why a flow passes or does not.",
+    "flows": "Show flows as Hubble saw them.",
+    "init": "Propose claims and experiments for live policies.",
+    "lab": "Start the lab, a stand-in cluster on loopback.",
+    "list": "List experiments and claims: what each asks, breaks, may reach.",
+    "mutants": "List every mistake that could be made in some policies.",
+    "operators": "List the mutation operators and the mistake each imitates.",
+    "outcome": "Say what a run proves and what to do next, from its JOURNAL.",
+    "report": "Write a report of one or several JOURNALs.",
+    "restore": "Put policies back that a run left changed.",
+    "sync": "Copy the claims of probes/ into experiments/.",
+}
+
 
 class Failure(click.ClickException):
     """An error of ours as click shows it: "Error: <sentence>" on stderr, exit code 2."""
@@ -60,6 +81,11 @@ class LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name]} is no click command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the sub-commands without importing one: the help is there at once."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the sub-command; an error of ours is one sentence, never a traceback."""

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from acns_chaos import __version__
+from acns_chaos.cluster.asked import Asked
 from acns_chaos.errors import ApiError, Conflict, Forbidden, NotFound
 
 __all__ = ["AGENT", "Api", "reason"]
@@ -48,11 +49,13 @@ class Api:
     Attributes:
         client: the official client's ApiClient.
         server: the server's address.
+        asked: what was asked for over it, and over those made of it.
     """
 
     def __init__(self, client: Any, agent: str = AGENT) -> None:
         self.client = client
         self.server = str(client.configuration.host)
+        self.asked = Asked()
         self._agent = agent
         self._timeout = _patience(os.environ.get(TIMEOUT_VARIABLE, ""))
         self._ahead = timedelta()
@@ -73,6 +76,16 @@ class Api:
         """
         found = copy(self)
         found._waits = False  # noqa: SLF001 - one of its own class
+        return found
+
+    def beside(self, agent: str) -> "Api":
+        """Return the same connection under another name, so that a server's log tells them apart.
+
+        Args:
+            agent: what it calls itself.
+        """
+        found = copy(self)
+        found._agent = agent  # noqa: SLF001 - one of its own class
         return found
 
     def headers(self) -> dict[str, str]:
@@ -119,6 +132,7 @@ class Api:
         if not PATH.fullmatch(path):
             # A name from an experiment must never lead to another resource than the one meant.
             raise ApiError(f"{path!r} is not a path of the API: a name in it is no Kubernetes name")
+        self.asked.note(method, path, query)
         url = self.server + path + ("?" + urlencode(query) if query else "")
         headers = {"Accept": "application/json", "User-Agent": self._agent, **self.headers()}
         if body is not None:
@@ -178,6 +192,7 @@ class Api:
         """
         import urllib3
 
+        self.asked.note("GET", path, query)
         headers = {"Accept": "application/json", "User-Agent": self._agent, **self.headers()}
         try:
             response = self.client.rest_client.pool_manager.request(

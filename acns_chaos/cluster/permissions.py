@@ -27,6 +27,7 @@ __all__ = [
     "needs_of_change",
     "needs_of_run",
     "table",
+    "used",
 ]
 
 TIERS = ("look", "experiment", "janitor", "clusterwide", "prober")
@@ -269,6 +270,41 @@ def _phrase(need: Need, verb: str, name: str, namespace: str) -> str:
     place = need.where.replace(HOME, namespace)
     where = f"in namespace {place}" if place else "in all namespaces"
     return f"{verb} {need.resource}{group}{one} {where}"
+
+
+def used(seen: Iterable[tuple[str, str, str]], namespace: str) -> list[dict[str, str]]:
+    """Say which tier grants each request that was made.
+
+    Args:
+        seen: (verb, resource, namespace), as `Asked.seen` returns them.
+        namespace: the experiment's.
+
+    Returns:
+        `tier`, `verb`, `resource`, `namespace`, and `name`, which is always ""; the tier is that
+        of the first file of deploy/rbac/ which grants it, "" where none does, as for questions
+        that every account may ask.
+    """
+    return [
+        {
+            "tier": _tier(verb, resource, place, namespace),
+            "verb": verb,
+            "resource": resource,
+            "namespace": place,
+            "name": "",
+        }
+        for verb, resource, place in seen
+    ]
+
+
+def _tier(verb: str, resource: str, place: str, namespace: str) -> str:
+    for need in NEEDS:
+        named = f"{need.resource}.{need.group}" if need.group else need.resource
+        where = need.where.replace(HOME, namespace)
+        # The experiment's roles are bound once in each namespace that a fault may lie in.
+        here = where in (place, EVERYWHERE) or need.elsewhere
+        if need.tier != JANITOR and named == resource and verb in need.verbs and here:
+            return need.tier
+    return ""
 
 
 def table() -> str:

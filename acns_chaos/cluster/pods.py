@@ -182,6 +182,7 @@ def run_in(
     query += [("container", container), ("stdout", "true"), ("stderr", "true"), ("stdin", "false")]
     # The names come from the API server's own list of pods.
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
+    api.asked.note("GET", path)
     url = ws_client.get_websocket_url(api.server + path + "?" + urlencode(query))
     # Connecting has no time-out of its own in that client: a hung API server must not hang us.
     usual = getdefaulttimeout()

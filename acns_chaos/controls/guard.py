@@ -25,6 +25,7 @@ from chaoslib.types import Activity, Configuration, Experiment, Journal, Run, Se
 
 import acns_chaos
 from acns_chaos.cluster.isolation import Isolation
+from acns_chaos.cluster.permissions import used
 from acns_chaos.cluster.target import Choice, choose, connect, describe, require_namespace
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.controls import lab
@@ -32,8 +33,9 @@ from acns_chaos.controls.reading import activities, require_lab, require_own_pla
 from acns_chaos.controls.signals import Shield, ignored_signals
 from acns_chaos.errors import AcnsChaosError, ArgumentError, RestoreFailed, TargetError
 from acns_chaos.evidence.arguments import numbers
+from acns_chaos.evidence.chain import Chain, begin
 from acns_chaos.evidence.facts import is_inject, wants_prober
-from acns_chaos.evidence.outcome import Outcome
+from acns_chaos.evidence.outcome import Judgement, Outcome
 from acns_chaos.evidence.rules import derive
 from acns_chaos.evidence.signature import sign
 from acns_chaos.faults.interlock import DEADLINE, Interlock, whoami
@@ -71,6 +73,7 @@ class _State:
     refused: str = ""
     isolation: Isolation | None = None
     interlock: Interlock | None = None
+    chain: Chain | None = None
     shield: ClassVar[Shield] = Shield()
     roles: ClassVar[dict[str, str]] = {}
     rolling_back: bool = False
@@ -123,16 +126,19 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
         raise TargetError(
             f"The lab is meant, but the server at {target.server} says it is not one: nothing runs."
         )
+    run_id = new_run_id()
+    chain = Chain(begin(run_id, acns_chaos.__version__, target.uid, experiment))
     run = RunContext(
-        run=new_run_id(),
+        run=run_id,
         target=target,
         api=api,
         environ=dict(os.environ),
         recorded={},
         storefront=str(configuration.get("storefront_service", "store-front")),
         owner=whoami(),
+        chain=chain,
     )
-    _State.run = run
+    _State.run, _State.chain = run, chain
     _State.roles = roles(experiment, EVENTS)
     require_namespace(api, target)
     played = activities(experiment)
@@ -254,11 +260,15 @@ def after_experiment_control(context: Experiment, state: Journal = None) -> None
         state["acns_chaos"] = _section(host)
         judgement = derive(state)
         state["acns_chaos"]["outcome"] = judgement.as_json()
-        sign(state)
-        if judgement.outcome is Outcome.HELD or host["status"] in ("interrupted", "aborted"):
-            state["status"] = host["status"]
+        state["acns_chaos"].update(_announced(judgement))
+        own = judgement.outcome is Outcome.HELD or host["status"] in ("interrupted", "aborted")
+        status = host["status"] if own else "failed"
+        head = sign({**state, "status": status})
+        state["status"] = status
     log = logger.info if judgement.outcome is Outcome.HELD else logger.error
     log(f"Outcome: {judgement.outcome}: {judgement.sentence}")
+    # Kept elsewhere than the journal, it tells whether that was sealed anew.
+    logger.info(f"Evidence: {head}")
 
 
 def cleanup_control() -> None:
@@ -327,13 +337,13 @@ def _end() -> None:
     _State.isolation = None
     _State.shield.undo()
     atexit.unregister(_last_net)
-    _State.run = None
+    _State.run = _State.chain = None
 
 
 def _section(host: dict[str, Any]) -> dict[str, Any]:
-    run = _State.run
+    run, chain = _State.run, _State.chain
     return {
-        "schema": 1,
+        "schema": 2,
         "version": acns_chaos.__version__,
         "run": run.run if run else "",
         "target": run.target.as_json() if run else None,
@@ -341,9 +351,25 @@ def _section(host: dict[str, Any]) -> dict[str, Any]:
         "faults": [debt.as_json() for debt in run.ledger.all()] if run else [],
         "probers": [debt.as_json() for debt in run.ledger.probers()] if run else [],
         "events": sorted(run.events, key=lambda event: event["at"]) if run else [],
+        **({"chain": chain.begun} if run and chain else {}),
+        "permissions": used(run.api.asked.seen(), run.target.namespace) if run else [],
         **({"timeline": _timeline(run.timeline)} if run and run.timeline else {}),
         "host": host,
     }
+
+
+def _announced(judgement: Judgement) -> dict[str, Any]:
+    """Have the end told where people look; the judgement stands already, and never fails for it."""
+    run = _State.run
+    if run is None or run.annotations is None:
+        return {}
+    try:
+        found = run.annotations.finish(str(judgement.outcome), judgement.sentence)
+    except Exception as error:  # noqa: BLE001
+        why = f"it failed: {type(error).__name__}"
+        logger.warning(f"Annotations: {why}.")
+        found = {"written": 0, "failed": [{"what": "all", "why": why}]}
+    return {"annotations": found}
 
 
 def _timeline(recording: Recording) -> dict[str, Any]:

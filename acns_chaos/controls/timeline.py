@@ -20,11 +20,13 @@ from typing import Any
 
 from chaoslib.types import Activity, Configuration, Experiment, Run, Secrets
 
-from acns_chaos.cluster.kube import Api
 from acns_chaos.errors import ArgumentError, NotArmed
 from acns_chaos.evidence.telling import ROLES
-from acns_chaos.evidence.timeline import Notice, Timeline, lines_of, rates_from, sources_of
 from acns_chaos.evidence.timeline.moments import seconds
+from acns_chaos.evidence.timeline.recorder import Timeline
+from acns_chaos.evidence.timeline.seen import Notice
+from acns_chaos.evidence.timeline.settings import rates_from, sources_of
+from acns_chaos.evidence.timeline.telling import lines_of
 from acns_chaos.faults.runcontext import RunContext, current
 
 __all__ = [
@@ -101,7 +103,7 @@ def before_experiment_control(
         logger.warning(f"Timeline: nothing is observed: {error}.")
         return
     sources, off = sources_of(
-        rates, _beside(run.api), run.environ, run.target.namespace, run.storefront
+        rates, run.api.beside(TIMELINE), run.environ, run.target.namespace, run.storefront
     )
     recording = _Recording(run, Timeline(sources, off, run.events), _roles(context))
     _recordings.append(recording)
@@ -143,11 +145,6 @@ def cleanup_control() -> None:
     """End the sampling if nobody has."""
     while _recordings:
         _recordings.pop().stop()
-
-
-def _beside(api: Api) -> Api:
-    """The same connection under another name, so that a server's log tells the two apart."""
-    return Api(api.client, TIMELINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,9 @@ class Facts:
         self.faults = tuple(Fault.of(fault) for fault in mappings(self.section.get("faults")))
         self.hypothesis = mapping(self.experiment.get("steady-state-hypothesis"))
         self.claims = names(self.hypothesis.get("probes"))
+        # Asked by many rules, and by reports again.
+        self._states: dict[str, State | None] = {}
+        self._answers: dict[str, tuple[Answer, ...]] = {}
 
     @cached_property
     def injects(self) -> int:
@@ -160,8 +163,11 @@ class Facts:
 
     def state(self, phase: str) -> State | None:
         """Return the hypothesis "before" or "after" the method; None when it was not played."""
-        state = mapping(self.journal.get("steady_states")).get(phase)
-        return State.of(state, self.claims) if isinstance(state, Mapping) else None
+        if phase not in self._states:
+            state = mapping(self.journal.get("steady_states")).get(phase)
+            told = State.of(state, self.claims) if isinstance(state, Mapping) else None
+            self._states[phase] = told
+        return self._states[phase]
 
     def during(self) -> tuple[State, ...]:
         """Return the passes of the hypothesis while the method ran."""
@@ -174,6 +180,8 @@ class Facts:
         What was read before the first fault was submitted, or what nothing could have
         contradicted, says nothing about the fault: UNKNOWN.
         """
+        if name in self._answers:
+            return self._answers[name]
         since = min((f.submitted for f in self.faults if f.submitted), default=None)
         answers = []
         for run in self.runs:
@@ -186,7 +194,8 @@ class Facts:
             elif answer.vacuous:
                 answer = Answer(UNKNOWN, None, "no drop at all would have met what it expects")
             answers.append(answer)
-        return tuple(answers)
+        self._answers[name] = tuple(answers)
+        return self._answers[name]
 
 
 def names(activities: object) -> tuple[str, ...]:

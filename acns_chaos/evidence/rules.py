@@ -40,17 +40,17 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def derive(journal: Mapping[str, Any]) -> Judgement:
+def derive(journal: Mapping[str, Any] | Facts) -> Judgement:
     """Derive the outcome from a journal's evidence; never raises.
 
     Args:
-        journal: as the host keeps it in memory or writes it. Its signature and the outcome it
-            stores are not looked at.
+        journal: as the host keeps it in memory or writes it, or its facts. Its signature and the
+            outcome it stores are not looked at.
 
     Returns:
         The judgement of the first rule that applies, HELD when none does.
     """
-    facts = Facts(journal)
+    facts = journal if isinstance(journal, Facts) else Facts(journal)
     return next((told for rule in RULES if (told := rule(facts))), None) or _held(facts)
 
 

@@ -23,7 +23,8 @@ __all__ = [
     "rollback_failed",
 ]
 
-SCHEMA = 1
+# 2 since events are a chain; of 1 nothing is missing that a rule needs.
+SCHEMA = 2
 
 
 def not_ours(facts: Facts) -> Judgement | None:

@@ -63,7 +63,10 @@ def text(value: object, longest: int = LONGEST) -> str:
         raw = value if isinstance(value, str) else str(value)
     except (ValueError, RecursionError):  # an integer too long to print, an endless nest
         return "(not printable)"
-    line = " ".join("".join(c if c.isprintable() else " " for c in raw[: 4 * longest]).split())
+    raw = raw[: 4 * longest]
+    if not raw.isprintable():
+        raw = "".join(c if c.isprintable() else " " for c in raw)
+    line = " ".join(raw.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

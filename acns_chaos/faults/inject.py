@@ -71,6 +71,7 @@ def inject(
             predicted=prediction.as_json(),
             fault=one.after,
             change=one.change,
+            turned=[turn.as_json() for turn in prediction.turned],
         )
         for position, one in enumerate(planned, 1)
     ]

@@ -49,6 +49,7 @@ class Debt:
         fault: the faulty object, as planned and, once accepted, as the server stored it; None when
             the fault is that there is none.
         predicted: `{"closed": [...], "opened": [...]}`, flows as text.
+        turned: of some predicted flows, which rules decide before and after (`policy.turned`).
         submitted, accepted, realised: moments, "" until then.
         realised_by: one sentence.
         restored: the journal's record of the restore, None while the debt is open.
@@ -66,6 +67,7 @@ class Debt:
     realised: str = ""
     realised_by: str = ""
     restored: dict[str, Any] | None = None
+    turned: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def fault_id(self) -> str:
@@ -92,6 +94,7 @@ class Debt:
             "before_sha256": None if self.before is None else content_hash(self.before),
             "fault": self.fault,
             "predicted": self.predicted,
+            "turned": self.turned,
             "restored": self.restored,
         }
 

@@ -17,6 +17,7 @@ from acns_chaos.policy.blast import BlastRadius, Outlook
 from acns_chaos.policy.known import known_world
 from acns_chaos.policy.lockout import Lockout, lockouts
 from acns_chaos.policy.model import ObjectRef
+from acns_chaos.policy.turned import Turn, turns_of
 
 __all__ = ["Prediction", "predict", "require_no_lockout", "require_within"]
 
@@ -28,10 +29,12 @@ class Prediction:
     Attributes:
         radius: all flows: connections, lookups, connections by name, HTTP requests.
         lockouts: what it cuts that must never be cut.
+        turned: of some of its connections, which rules decide before and after.
     """
 
     radius: BlastRadius
     lockouts: tuple[Lockout, ...] = ()
+    turned: tuple[Turn, ...] = ()
 
     @property
     def closed(self) -> tuple[Flow, ...]:
@@ -64,7 +67,12 @@ def predict(
     radius = outlook.change(after)
     engine = outlook.after(after).engine
     cut = lockouts(inventory.engine, engine, inventory.pods, inventory.services)
-    return Prediction(radius, tuple(cut))
+    turned = [
+        turn
+        for flows in (radius.closed, radius.opened)
+        for turn in turns_of(inventory.engine, engine, flows)
+    ]
+    return Prediction(radius, tuple(cut), tuple(turned))
 
 
 def require_no_lockout(prediction: Prediction) -> None:

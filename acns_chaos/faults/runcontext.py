@@ -5,6 +5,7 @@ What belongs here: shared state of one run. What must not: decisions (inject, re
 """
 
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from acns_chaos.faults.ledger import Debt, Ledger, NoLedger, now
 from acns_chaos.faults.rehearsal import rehearse
 
 __all__ = [
+    "Announcing",
+    "Chaining",
     "Recording",
     "RunContext",
     "arm",
@@ -38,6 +41,22 @@ class Recording(Protocol):
 
     def stop(self) -> None:
         """End, whatever becomes of the run."""
+
+
+class Announcing(Protocol):
+    """What tells of a run where people look, beside it; the guard tells it how the run ended."""
+
+    def finish(self, outcome: str, sentence: str) -> dict[str, Any]:
+        """Tell it, within a second, and return plain JSON for the journal."""
+
+
+class Chaining(Protocol):
+    """Makes each event a link of a chain that shows later whether one was changed."""
+
+    def linked(
+        self, event: Mapping[str, str], events: Sequence[Mapping[str, str]]
+    ) -> dict[str, str]:
+        """Return the event as the link that follows *events*."""
 
 
 @dataclass(slots=True)
@@ -62,7 +81,10 @@ class RunContext:
         probers: pods of ours that ask in place of a workload, by "namespace/workload"; why there
             is none, where one could not be had.
         timeline: samples the run from outside; None when no control does.
-        events: the timeline: `{"at": iso, "what": word, "detail": sentence}`.
+        annotations: tells of the run where people look; None when no control does.
+        events: the timeline: `{"at": iso, "what": word, "detail": sentence}`, in the order in
+            which they were noted, and what `chain` adds.
+        chain: links events; None leaves them as they are.
         phase: "method", "rollback" or "guard": who restores, for the record.
     """
 
@@ -80,8 +102,11 @@ class RunContext:
     rehearsed_by: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
     before_change: Callable[[Sequence[tuple[PolicyRef, str]]], None] | None = None
     timeline: Recording | None = None
+    annotations: Announcing | None = None
     remembered: Remembered = field(default_factory=Remembered)
     probers: dict[str, Debt | ApiError] = field(default_factory=dict)
+    chain: Chaining | None = None
+    _noting: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
     def policies(self) -> Policies:
@@ -96,15 +121,19 @@ class RunContext:
             rehearse(self.policies, steps)
 
     def note(self, what: str, detail: str, at: str = "") -> str:
-        """Put an event on the timeline and return its moment."""
+        """Put an event on the timeline and return its moment; any thread may."""
         moment = at or now()
-        self.events.append({"at": moment, "what": what, "detail": detail})
+        event = {"at": moment, "what": what, "detail": detail}
+        with self._noting:
+            # A link names the one before it, so nobody may come between.
+            self.events.append(self.chain.linked(event, self.events) if self.chain else event)
         return moment
 
     def note_first(self, what: str, detail: str, at: str = "") -> None:
         """Put an event on the timeline unless one of its kind is there already."""
-        if not any(event["what"] == what for event in self.events):
-            self.note(what, detail, at)
+        with self._noting:
+            if not any(event["what"] == what for event in self.events):
+                self.note(what, detail, at)
 
     def first(self, what: str) -> str:
         """Return the moment of the first event of a kind, "" if there is none."""

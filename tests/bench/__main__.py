@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import hubble, lab, mutants, policy, timeline
+from tests.bench import hubble, lab, mutants, policy, report, timeline
 from tests.bench.figures import child, show
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +97,7 @@ PARTS = {
     "hubble": hubble.main,
     "mutants": mutant_classes,
     "timeline": timeline.main,
+    "report": report.main,
 }
 
 

@@ -23,8 +23,9 @@ from acns_chaos.cluster.kubeconfig import kubeconfig_api
 from acns_chaos.cluster.labcontrol import LabControl
 from acns_chaos.cluster.policies import policy_ref
 from acns_chaos.cluster.target import describe
-from acns_chaos.evidence.timeline import Timeline, rates_from, sources_of
 from acns_chaos.evidence.timeline.moments import seconds
+from acns_chaos.evidence.timeline.recorder import Timeline
+from acns_chaos.evidence.timeline.settings import rates_from, sources_of
 from acns_chaos.faults.change import by_operator
 from acns_chaos.faults.inject import inject
 from acns_chaos.faults.ledger import Debt, NoLedger

@@ -71,7 +71,7 @@ def test_the_readme_holds_only_commands_that_are_tested() -> None:
         ".venv/bin/acns-chaos doctor",
         ".venv/bin/chaos run probes/storefront-reachable.json",
         ".venv/bin/acns-chaos outcome out/journal.json",
-        ".venv/bin/acns-chaos report out/journal.json -o out/report.md",
+        ".venv/bin/acns-chaos report out/journal.json -o out/report.html",
         (
             ".venv/bin/acns-chaos explain --policies tests/data/workshop/acns-network-policy.yaml "
             "-n pets --from world --to pets/store-front --port 8080"
@@ -126,7 +126,8 @@ def test_outcome_and_report_run_as_shown(demo: "subprocess.CompletedProcess[str]
             words[0] = str(own().acns_chaos)
             done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
             assert done.returncode == 0, (line, done.stderr)
-    assert (OUT / "report.md").read_text().startswith("# Do we notice")
+    report = (OUT / "report.html").read_text("utf-8")
+    assert "<title>LAB (simulated) · HELD · Do we notice" in report
 
 
 def test_the_experiment_in_the_readme_holds(tmp_path: Path) -> None:

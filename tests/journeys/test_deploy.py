@@ -1,5 +1,6 @@
 """The manifests of deploy/: a real kubectl applies all of them, as the pages tell."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -16,7 +17,13 @@ from tests.lab.kubectls import every_kubectl_path, run_kubectl
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 __all__ = ["every_kubectl_path"]
 
-FILES = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "deploy").rglob("*.yaml"))
+GRAFANA = "deploy/grafana"
+# But the dashboard, which is nobody's need: it is applied by itself.
+FILES = sorted(
+    str(file.relative_to(ROOT))
+    for file in (ROOT / "deploy").rglob("*.yaml")
+    if file.parent != ROOT / GRAFANA
+)
 JANITOR = "/apis/batch/v1/namespaces/acns-chaos/cronjobs/acns-chaos-janitor-pets"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -101,3 +108,17 @@ def test_without_the_namespace_nothing_else_can_be_applied(kubectl: Run) -> None
         done = kubectl("apply", "--dry-run=server", "-f", str(ROOT / file))
         assert done.returncode == 1
         assert 'namespaces "acns-chaos" not found' in done.stderr
+
+
+def test_the_dashboard_is_a_config_map_for_grafanas_sidecar(kubectl: Run) -> None:
+    """`kubectl apply -k`, first as a dry run of the server: the JSON as it is, and the label."""
+    for arguments in (("--dry-run=server",), ()):
+        done = kubectl("apply", *arguments, "-k", str(ROOT / GRAFANA))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "configmap/acns-chaos-dashboard created" in done.stdout
+    read = kubectl("get", "configmap", "acns-chaos-dashboard", "-o", "json")
+    stored = json.loads(read.stdout)
+    assert stored["metadata"]["labels"] == {"grafana_dashboard": "1"}
+    assert stored["data"] == {
+        "acns-chaos.json": (ROOT / GRAFANA / "acns-chaos.json").read_text("utf-8")
+    }

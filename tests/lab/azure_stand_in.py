@@ -41,6 +41,7 @@ class Azure:
         workspace: base URL of the query endpoint.
         entra: base URL of the authority.
         folder: where the authority's certificate, the pod's token and `az` are.
+        scope: what the authority hands out tokens for.
         issued: token to the moment it ends, in order.
         heard: (method, path, parameters) of every request.
         refused: why a token was not handed out, or a query not answered.
@@ -52,6 +53,7 @@ class Azure:
     workspace: str = ""
     entra: str = ""
     folder: Path = Path()
+    scope: str = f"{AUDIENCE}/.default"
     issued: dict[str, float] = field(default_factory=dict)
     heard: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -81,7 +83,7 @@ class Azure:
             "tenant": tenant != TENANT,
             "client_id": given.get("client_id") != CLIENT,
             "grant_type": given.get("grant_type") != "client_credentials",
-            "scope": given.get("scope") != f"{AUDIENCE}/.default",
+            "scope": given.get("scope") != self.scope,
             "client_assertion": given.get("client_assertion") != ASSERTION,
             "client_assertion_type": given.get("client_assertion_type")
             != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",

@@ -246,3 +246,17 @@ def test_old_samples_are_forgotten():
     assert [series.names["__name__"] for series in made.select(())] == ["here"]
     (here,) = made.select(())
     assert len(here.between(-1.0, 1e9)) < 1200
+
+
+def test_label_replace_makes_a_label_of_another():
+    """Whole values are matched, groups are named in the template, what does not match stays."""
+    assert ask('label_replace(drops, "who", "${1}!", "pod", "(a)")') == [
+        ({"__name__": "drops", "pod": "a", "reason": "POLICY_DENIED", "who": "a!"}, 120.0),
+        ({"__name__": "drops", "pod": "b", "reason": "POLICY_DENY"}, 240.0),
+    ]
+    with pytest.raises(ExecutionError, match="same labelset"):
+        ask('label_replace(label_replace(drops, "pod", "", "pod", ".*"), "reason", "", "x", "")')
+    with pytest.raises(ExecutionError, match="invalid regular expression in label_replace"):
+        ask('label_replace(drops, "who", "$1", "pod", "(")')
+    with pytest.raises(ExecutionError, match="invalid destination label name"):
+        ask('label_replace(drops, "a-b", "$1", "pod", ".*")')

@@ -1,4 +1,4 @@
-"""The command: outcomes as exit codes, reports to a file, errors as one sentence."""
+"""The command: outcomes as exit codes, errors as one sentence. Reports: test_report_command."""
 
 import importlib
 import json
@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from acns_chaos import __version__
-from acns_chaos.cli import COMMANDS, main
-from tests.unit.evidence_journals import CLOSED, claim, held, roles, signed, unmet
+from acns_chaos.cli import COMMANDS, SUMMARIES, main
+from tests.unit.evidence_journals import CLOSED, held, roles, signed, unmet
 
 HEAVY = ("kubernetes", "chaosk8s", "chaoslib", "requests", "prometheus_api_client", "aiohttp")
 
@@ -144,71 +144,6 @@ class TestOutcome:
         assert result.stderr.startswith("Error: There is no journal at ")
 
 
-class TestReport:
-    """`acns-chaos report`."""
-
-    def test_to_stdout(self, journal):
-        """Without -o the report goes to stdout."""
-        result = run("report", journal)
-
-        assert result.exit_code == 0
-        assert result.stdout.startswith("# Does anyone notice when the storefront is cut off?\n")
-
-    def test_to_a_file(self, journal, tmp_path):
-        """With -o the same report goes to a file, again when it exists."""
-        path = tmp_path / "report.md"
-        path.write_text("an older report")
-        result = run("report", journal, "-o", path)
-
-        assert (result.exit_code, result.stdout) == (0, "")
-        assert path.read_text(encoding="utf-8") == run("report", journal).stdout
-
-    def test_several(self, journal, tmp_path):
-        """Several journals begin with a summary."""
-        other = tmp_path / "claim.json"
-        other.write_text(json.dumps(signed(claim())))
-
-        assert run("report", journal, other).stdout.startswith("# Report of 2 runs\n")
-
-    def test_never_over_a_directory(self, journal, tmp_path):
-        """A directory is not overwritten."""
-        result = run("report", journal, "-o", tmp_path)
-
-        assert result.exit_code == 2
-        assert result.stderr == (
-            f"Error: The report cannot be written to {tmp_path}: it is a directory; "
-            "name a file in it.\n"
-        )
-
-    def test_missing_parent(self, journal, tmp_path):
-        """A missing directory is named, not made."""
-        result = run("report", journal, "-o", tmp_path / "out" / "report.md")
-
-        assert result.exit_code == 2
-        assert f"there is no directory {tmp_path / 'out'}; make it first" in result.stderr
-        assert not (tmp_path / "out").exists()
-
-    def test_never_over_its_own_journal(self, journal):
-        """The evidence is not overwritten by its report."""
-        before = journal.read_bytes()
-        result = run("report", journal, "-o", journal)
-
-        assert result.exit_code == 2
-        assert journal.read_bytes() == before
-
-    def test_nothing_is_written_for_a_broken_journal(self, journal, tmp_path):
-        """One unreadable journal stops the report before anything is written."""
-        path = tmp_path / "report.md"
-        result = run("report", journal, tmp_path / "none.json", "-o", path)
-
-        assert result.exit_code == 2
-        assert not path.exists()
-
-    def test_no_journals(self):
-        """Without a journal the usage is shown."""
-        assert run("report").exit_code == 2
-
-
 class TestGroup:
     """The group itself."""
 
@@ -230,6 +165,21 @@ class TestGroup:
         listed = run("--help").stdout
 
         assert [name for name in COMMANDS if f"\n  {name} " not in listed] == []
+
+    def test_help_imports_no_command(self, monkeypatch):
+        """All of them take half a second to import, and the help needs none."""
+        monkeypatch.setattr("acns_chaos.cli.import_module", None)
+
+        assert run("--help").exit_code == 0
+
+    def test_help_is_a_line_for_each_command(self):
+        """Every command has its line, which no terminal of 80 columns breaks."""
+        listed = run("--help").stdout.splitlines()
+
+        assert list(SUMMARIES) == list(COMMANDS)
+        assert [
+            name for name, words in SUMMARIES.items() if f"  {name:13}{words}" not in listed
+        ] == []
 
     def test_unknown_command(self):
         """An unknown command is a usage error."""

@@ -80,7 +80,7 @@ class TestRule1NotOurs:
         assert told.outcome is Outcome.INCONCLUSIVE
         assert told.next == "Run the experiment with the guard control."
 
-    @pytest.mark.parametrize("schema", [None, True, "1", 0, 2, 1.0])
+    @pytest.mark.parametrize("schema", [None, True, "1", 0, 3, 1.0])
     def test_other_schema(self, schema):
         """A schema that this version does not know is not guessed at."""
         journal = held()

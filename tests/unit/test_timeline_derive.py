@@ -10,12 +10,15 @@ from acns_chaos.cluster.prometheus import Freshness
 from acns_chaos.cluster.prometheus import Series as Answered
 from acns_chaos.controls.guard import _timeline
 from acns_chaos.errors import ApiError, ArgumentError
-from acns_chaos.evidence.timeline import Notice, Timeline, lines_of, rates_from
 from acns_chaos.evidence.timeline.client import Connects, Pages
 from acns_chaos.evidence.timeline.flows import dropped, predicted, touches
 from acns_chaos.evidence.timeline.hubble import Flows
 from acns_chaos.evidence.timeline.metrics import Counters
 from acns_chaos.evidence.timeline.moments import iso
+from acns_chaos.evidence.timeline.recorder import Timeline
+from acns_chaos.evidence.timeline.seen import Notice
+from acns_chaos.evidence.timeline.settings import rates_from
+from acns_chaos.evidence.timeline.telling import lines_of
 
 # The runner's clock of these tests: a fault at 100, put back at 105.
 FAULT, RESTORE = 100.0, 105.0

@@ -170,6 +170,7 @@ class Tunnel:
             setdefaulttimeout,
         )
 
+        self._api.asked.note("GET", self._path.partition("?")[0])
         url = ws_client.get_websocket_url(self._api.server + self._path)
         headers = {**self._api.headers(), "sec-websocket-protocol": _PROTOCOL}
         # Connecting has no time-out of its own in that client.

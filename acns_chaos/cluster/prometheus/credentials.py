@@ -1,4 +1,4 @@
-"""Credentials for Prometheus: what goes into the header `Authorization`, and never anywhere else.
+"""Credentials for Prometheus and Grafana: what goes into the header `Authorization`, nowhere else.
 
 A secret is held in an object that does not print itself; whatever a server or a client library says
 goes through `Credentials.hide` before anybody reads it. Azure's library is imported only where
@@ -124,7 +124,7 @@ class Bearer(Credentials):
     def header(self) -> str:
         """Return the header; errors as `Credentials.header`."""
         if not _TOKEN.fullmatch(self._token.reveal()):
-            raise ApiError("The token for Prometheus holds a character that no header may carry.")
+            raise ApiError("The token holds a character that no header may carry.")
         return f"Bearer {self._token.reveal()}"
 
     def _secrets(self) -> tuple[str, ...]:
@@ -152,19 +152,32 @@ class BearerFile(Bearer):
 
 
 class AzureIdentity(Credentials):
-    """A Microsoft Entra token for Azure Monitor, from `azure-identity`, renewed before it expires.
+    """A Microsoft Entra token, from `azure-identity`, renewed before it expires.
 
     Args:
         kinds: which sources may be tried, in this order: "workload" (workload identity of a pod),
             "cli" (`az login`), "managed" (managed identity of the machine).
         client: client id of a user-assigned managed identity, "" for the machine's own.
+        scope: what the token is for.
+        service: whose token it is, for sentences.
+        variable: what asked for Entra, for sentences.
     """
 
     kind = "azure"
 
-    def __init__(self, kinds: tuple[str, ...] = AZURE_KINDS, client: str = "") -> None:
+    def __init__(
+        self,
+        kinds: tuple[str, ...] = AZURE_KINDS,
+        client: str = "",
+        scope: str = AZURE_SCOPE,
+        service: str = "Azure Monitor",
+        variable: str = "ACNS_CHAOS_PROMETHEUS_AUTH",
+    ) -> None:
         self._kinds = kinds
         self._client = client
+        self._scope = scope
+        self._service = service
+        self._variable = variable
         self._provider: Callable[[], str] | None = None
         self._last = Secret("")
 
@@ -174,7 +187,7 @@ class AzureIdentity(Credentials):
             from azure.core.exceptions import AzureError
         except ImportError:
             raise ApiError(
-                "ACNS_CHAOS_PROMETHEUS_AUTH=azure needs azure-identity: "
+                f"{self._variable}=azure needs azure-identity: "
                 "install acns-chaos with its extra, acns-chaos[azure]."
             ) from None
         try:
@@ -188,7 +201,7 @@ class AzureIdentity(Credentials):
             reasons = [line for line in lines if ":" in line and not line.startswith("To ")]
             told = self.hide("; ".join(reasons[:3] or lines[:1]) or type(error).__name__)[:400]
             raise ApiError(
-                f"No Microsoft Entra token for Azure Monitor could be had from "
+                f"No Microsoft Entra token for {self._service} could be had from "
                 f"{' or '.join(self._kinds)}: {told}"
             ) from None
         return f"Bearer {self._last.reveal()}"
@@ -214,7 +227,7 @@ class AzureIdentity(Credentials):
                 made.append(identity.ManagedIdentityCredential(**named, **_AZURE_PATIENCE))
         # Also for one: in a chain, managed identity asks whether its endpoint exists at all first.
         chain = identity.ChainedTokenCredential(*made)
-        provider: Callable[[], str] = identity.get_bearer_token_provider(chain, AZURE_SCOPE)
+        provider: Callable[[], str] = identity.get_bearer_token_provider(chain, self._scope)
         return provider
 
     def _workload(self, identity: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One HTTP session with a deadline, for Prometheus and Alertmanager.
+"""One HTTP session with a deadline, for Prometheus, Alertmanager and Grafana.
 
 Imported only when something is asked, because it imports `requests`. It follows no redirect (the
 credentials would go along), takes no credentials from a `.netrc`, reads no answer beyond a size and
@@ -20,7 +20,7 @@ from requests.auth import AuthBase
 from acns_chaos.cluster.prometheus.credentials import Credentials
 from acns_chaos.errors import ApiError, Forbidden, NotFound
 
-__all__ = ["PATIENCE", "RETRIES", "Session", "asked"]
+__all__ = ["PATIENCE", "RETRIES", "Session", "asked", "cause"]
 
 Answer = TypeVar("Answer")
 
@@ -216,10 +216,10 @@ def _failure(session: Session, who: str, error: Exception) -> ApiError:
                 f"{who} answers with a redirect ({status}), which is not followed", status
             )
         return ApiError(f"{who} answered {status}: {hide(session.said)}", status)
-    return ApiError(f"{who} does not answer: {_cause(error, hide)}")
+    return ApiError(f"{who} does not answer: {cause(error, hide)}")
 
 
-def _cause(error: Exception, hide: Callable[[str], str]) -> str:
+def cause(error: Exception, hide: Callable[[str], str]) -> str:
     """Name what came in the way; requests wraps urllib3 wraps the socket's words."""
     text = str(error)
     if isinstance(error, requests.exceptions.SSLError):

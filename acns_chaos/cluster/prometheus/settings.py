@@ -1,5 +1,7 @@
 """Where Prometheus and Alertmanager are, and who signs in there, as the environment says.
 
+How one signs in at Grafana is read here, too: the words are the same.
+
 Nothing is guessed: a token without a word on how to use it is an error, not a default. The table of
 all variables is docs/prometheus.md.
 """
@@ -11,6 +13,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from acns_chaos.cluster.prometheus.credentials import (
     AZURE_KINDS,
+    AZURE_SCOPE,
     AzureIdentity,
     Basic,
     Bearer,
@@ -20,7 +23,17 @@ from acns_chaos.cluster.prometheus.credentials import (
 )
 from acns_chaos.errors import ApiError
 
-__all__ = ["ELSEWHERE", "URL_VARIABLE", "Settings", "settings_from"]
+__all__ = [
+    "ELSEWHERE",
+    "URL_VARIABLE",
+    "Settings",
+    "SignIn",
+    "address",
+    "credentials_from",
+    "refuse_clear_text",
+    "settings_from",
+    "trimmed",
+]
 
 URL_VARIABLE = "ACNS_CHAOS_PROMETHEUS_URL"
 ALERTMANAGER_VARIABLE = "ACNS_CHAOS_ALERTMANAGER_URL"
@@ -39,13 +52,41 @@ ELSEWHERE = (
     *(PASSWORD_VARIABLE, TOKEN_VARIABLE, TOKEN_FILE_VARIABLE),
 )
 
-# Which variables each word of AUTH_VARIABLE goes with.
-_SECRETS = {
-    USER_VARIABLE: "basic",
-    PASSWORD_VARIABLE: "basic",
-    TOKEN_VARIABLE: "bearer",
-    TOKEN_FILE_VARIABLE: "bearer",
-}
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The variables that say how one signs in at one service.
+
+    Attributes:
+        url: names the one that holds the address.
+        auth: the one that says how one signs in.
+        user, password: for "basic".
+        token, token_file: for "bearer".
+        scope: what a Microsoft Entra token is asked for.
+        service: whose token that is, for sentences.
+    """
+
+    url: str
+    auth: str
+    user: str
+    password: str
+    token: str
+    token_file: str
+    scope: str
+    service: str
+
+    def secrets(self) -> dict[str, str]:
+        """Which of them goes with which way to sign in."""
+        return {
+            **dict.fromkeys((self.user, self.password), "basic"),
+            **dict.fromkeys((self.token, self.token_file), "bearer"),
+        }
+
+
+PROMETHEUS = SignIn(
+    *(URL_VARIABLE, AUTH_VARIABLE, USER_VARIABLE, PASSWORD_VARIABLE),
+    *(TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, AZURE_SCOPE, "Azure Monitor"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +114,34 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
     Raises:
         ApiError: an address is none, or the credentials do not fit together.
     """
-    given = {
-        # A password is taken as it is.
-        name: value if name == PASSWORD_VARIABLE else value.strip()
-        for name, value in environ.items()
-        if name.startswith("ACNS_") or name == CLIENT_VARIABLE
-    }
+    given = trimmed(environ)
     named, alerting = given.get(URL_VARIABLE, ""), given.get(ALERTMANAGER_VARIABLE, "")
-    url, inside = _address(URL_VARIABLE, named)
-    manager, own = _address(ALERTMANAGER_VARIABLE, alerting)
-    credentials = _credentials(given, inside)
+    url, inside = address(URL_VARIABLE, named)
+    manager, own = address(ALERTMANAGER_VARIABLE, alerting)
+    credentials = credentials_from(given, inside, PROMETHEUS)
     if own.kind == "none" and manager and _origin(manager) == _origin(url):
         own = credentials
-    _refuse_clear_text(url, credentials)
-    _refuse_clear_text(manager, own)
+    refuse_clear_text(url, credentials)
+    refuse_clear_text(manager, own)
     return Settings(url, credentials, manager, own, given.get(CLUSTER_VARIABLE, ""))
 
 
-def _address(variable: str, text: str) -> tuple[str, Credentials]:
-    """Take a URL apart; a user and a password in it become credentials and leave it."""
+def trimmed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of ours, and Azure's client id, without blanks around them."""
+    return {
+        # A password is taken as it is.
+        name: value if name.endswith("_PASSWORD") else value.strip()
+        for name, value in environ.items()
+        if name.startswith("ACNS_") or name == CLIENT_VARIABLE
+    }
+
+
+def address(variable: str, text: str) -> tuple[str, Credentials]:
+    """Take a URL apart; a user and a password in it become credentials and leave it.
+
+    Raises:
+        ApiError: it is no address.
+    """
     if not text:
         return "", Credentials()
     try:
@@ -113,50 +163,64 @@ def _address(variable: str, text: str) -> tuple[str, Credentials]:
     return url, Basic(user, Secret(password))
 
 
-def _credentials(given: Mapping[str, str], inside: Credentials) -> Credentials:
-    kind, _, source = given.get(AUTH_VARIABLE, "").partition(":")
-    set_ones = [name for name in _SECRETS if given.get(name)]
+def credentials_from(given: Mapping[str, str], inside: Credentials, sign_in: SignIn) -> Credentials:
+    """Read how one signs in.
+
+    Args:
+        given: variables, as `trimmed` returns them.
+        inside: what stood in the address.
+        sign_in: whose variables.
+
+    Raises:
+        ApiError: they do not fit together.
+    """
+    kind, _, source = given.get(sign_in.auth, "").partition(":")
+    secrets = sign_in.secrets()
+    set_ones = [name for name in secrets if given.get(name)]
     if not kind:
         if set_ones:
-            wanted = _SECRETS[set_ones[0]]
-            raise ApiError(f"{set_ones[0]} is set: set {AUTH_VARIABLE} to {wanted}, too.")
+            wanted = secrets[set_ones[0]]
+            raise ApiError(f"{set_ones[0]} is set: set {sign_in.auth} to {wanted}, too.")
         return inside
     if kind not in ("none", "basic", "bearer", "azure") or (source and kind != "azure"):
         raise ApiError(
-            f"{AUTH_VARIABLE} must be none, basic, bearer, azure, or azure: with one of "
+            f"{sign_in.auth} must be none, basic, bearer, azure, or azure: with one of "
             f"{', '.join(AZURE_KINDS)}."
         )
     if inside.kind != "none":
-        raise ApiError(f"{URL_VARIABLE} holds credentials, so {AUTH_VARIABLE} must not be set.")
-    if astray := [name for name in set_ones if _SECRETS[name] != kind]:
-        raise ApiError(f"{astray[0]} is set, but {AUTH_VARIABLE} is {kind}: take one of them out.")
+        raise ApiError(f"{sign_in.url} holds credentials, so {sign_in.auth} must not be set.")
+    if astray := [name for name in set_ones if secrets[name] != kind]:
+        raise ApiError(f"{astray[0]} is set, but {sign_in.auth} is {kind}: take one of them out.")
     if kind == "basic":
-        return _basic(given)
+        return _basic(given, sign_in)
     if kind == "bearer":
-        return _bearer(given)
+        return _bearer(given, sign_in)
     if kind == "azure":
         if source and source not in AZURE_KINDS:
-            raise ApiError(f"{AUTH_VARIABLE} must be azure: with one of {', '.join(AZURE_KINDS)}.")
+            raise ApiError(f"{sign_in.auth} must be azure: with one of {', '.join(AZURE_KINDS)}.")
         kinds = (source,) if source else AZURE_KINDS
-        return AzureIdentity(kinds, given.get(CLIENT_VARIABLE, ""))
+        return AzureIdentity(
+            *(kinds, given.get(CLIENT_VARIABLE, "")),
+            *(sign_in.scope, sign_in.service, sign_in.auth),
+        )
     return Credentials()
 
 
-def _basic(given: Mapping[str, str]) -> Credentials:
-    user, password = given.get(USER_VARIABLE, ""), given.get(PASSWORD_VARIABLE, "")
+def _basic(given: Mapping[str, str], sign_in: SignIn) -> Credentials:
+    user, password = given.get(sign_in.user, ""), given.get(sign_in.password, "")
     if not user or not password or ":" in user:
         raise ApiError(
-            f"{AUTH_VARIABLE} is basic: set {USER_VARIABLE} (without a colon in it) and "
-            f"{PASSWORD_VARIABLE}."
+            f"{sign_in.auth} is basic: set {sign_in.user} (without a colon in it) and "
+            f"{sign_in.password}."
         )
     return Basic(user, Secret(password))
 
 
-def _bearer(given: Mapping[str, str]) -> Credentials:
-    token, file = given.get(TOKEN_VARIABLE, ""), given.get(TOKEN_FILE_VARIABLE, "")
+def _bearer(given: Mapping[str, str], sign_in: SignIn) -> Credentials:
+    token, file = given.get(sign_in.token, ""), given.get(sign_in.token_file, "")
     if bool(token) == bool(file):
         raise ApiError(
-            f"{AUTH_VARIABLE} is bearer: set either {TOKEN_VARIABLE} or {TOKEN_FILE_VARIABLE}."
+            f"{sign_in.auth} is bearer: set either {sign_in.token} or {sign_in.token_file}."
         )
     return Bearer(Secret(token)) if token else BearerFile(file)
 
@@ -167,8 +231,12 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or default
 
 
-def _refuse_clear_text(url: str, credentials: Credentials) -> None:
-    """Send no secret over plain HTTP, but on this machine and between pods of a cluster."""
+def refuse_clear_text(url: str, credentials: Credentials) -> None:
+    """Send no secret over plain HTTP, but on this machine and between pods of a cluster.
+
+    Raises:
+        ApiError: one would be.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if credentials.kind == "none" or parts.scheme != "http" or _is_loopback(host):

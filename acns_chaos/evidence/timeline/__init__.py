@@ -7,12 +7,6 @@
 - `recorder`: all of it together, from start to journal
 - `telling`: in sentences
 
-docs/timeline.md describes the journal's section.
+docs/timeline.md describes the journal's section. Nothing is imported here: who words a time does
+not wait for the clients of those who take it.
 """
-
-from acns_chaos.evidence.timeline.recorder import Timeline
-from acns_chaos.evidence.timeline.seen import Notice
-from acns_chaos.evidence.timeline.settings import Rates, rates_from, sources_of
-from acns_chaos.evidence.timeline.telling import lines_of, time_phrase
-
-__all__ = ["Notice", "Rates", "Timeline", "lines_of", "rates_from", "sources_of", "time_phrase"]

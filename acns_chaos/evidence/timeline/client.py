@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from acns_chaos.cluster.connecting import CONNECTED, FAILED, Connector
+from acns_chaos.cluster.connecting import Connector
 from acns_chaos.cluster.storefront import ask
-from acns_chaos.evidence.timeline.runs import MIXED, Series
+from acns_chaos.evidence.timeline.results import is_bad, is_good
+from acns_chaos.evidence.timeline.runs import Series
 from acns_chaos.evidence.timeline.sampling import SUMMED, Schedule, Source
 
 __all__ = ["ClientSource", "Connects", "Pages"]
@@ -52,12 +53,12 @@ class ClientSource(Source):
     @staticmethod
     def good(result: str) -> bool:
         """Whether a customer would have been served."""
-        return result == CONNECTED or (result.isdigit() and 200 <= int(result) < 400)
+        return is_good(result)
 
-    @classmethod
-    def bad(cls, result: str) -> bool:
+    @staticmethod
+    def bad(result: str) -> bool:
         """Whether a customer would not; what this machine could not even try is neither."""
-        return not cls.good(result) and result not in (FAILED, MIXED)
+        return is_bad(result)
 
 
 class Connects(ClientSource):

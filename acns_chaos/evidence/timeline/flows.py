@@ -7,7 +7,7 @@ load balancer may show them as a node.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from acns_chaos.cluster.hubble import Peer, SeenFlow
 
@@ -20,12 +20,22 @@ _APP = ("k8s:app=", "k8s:app.kubernetes.io/name=", "k8s:k8s-app=")
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """A flow that a fault closes, by names: workloads, entities or addresses."""
+    """A flow that a fault closes, by names: workloads, entities or addresses.
+
+    Attributes:
+        text: as the prediction writes it; more than these names where a request is meant, too.
+    """
 
     source: str
     destination: str
     port: int
     protocol: str
+    text: str = field(default="", compare=False)
+
+    @property
+    def is_connection(self) -> bool:
+        """Whether the connection itself is meant, and not one request over it."""
+        return _FLOW.fullmatch(self.text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,8 @@ class Dropped:
     Attributes:
         source, destination: by every name that may be meant: workload, pod, app label, entity.
         label: for people.
+        sender, receiver: each by the name that the label has, "" for all others together.
+        direction: where it was dropped: "ingress", "egress" or "".
     """
 
     source: frozenset[str]
@@ -43,13 +55,22 @@ class Dropped:
     protocol: str
     reason: str
     label: str
+    sender: str = ""
+    receiver: str = ""
+    direction: str = ""
 
 
 def predicted(texts: Iterable[str]) -> list[Predicted]:
     """Read predicted flows; what is no connection, as a lookup alone, is left out."""
     found = (_FLOW.match(text) for text in texts)
     return [
-        Predicted(one["source"], one["destination"], int(one["port"]), one["protocol"].upper())
+        Predicted(
+            one["source"],
+            one["destination"],
+            int(one["port"]),
+            one["protocol"].upper(),
+            one.string,
+        )
         for one in found
         if one
     ]
@@ -66,6 +87,9 @@ def dropped(flow: SeenFlow) -> Dropped:
         flow.protocol.upper(),
         reason,
         f"{way} {reason}",
+        flow.source.name,
+        flow.destination.name,
+        flow.direction,
     )
 
 

@@ -61,15 +61,18 @@ class Flows(Source):
 
     def watch(self, stop: threading.Event) -> None:
         """Follow; come back when the relay was away."""
+        # Opening the relay takes a while; what was dropped meanwhile is asked for, too.
+        since = self.began or time.time()
         while not stop.is_set():
             try:
                 with open_relay(self._api, self._environ) as relay:
                     self.about = f"drops in {self._namespace}, as Hubble relay tells them"
-                    for event in self._events(relay, stop):
+                    for event in self._events(relay, stop, since):
                         self._take(event)
             except ApiError as error:
                 self.blind(str(error).rstrip("."))
             stop.wait(AGAIN)
+            since = time.time()
 
     def drops(self) -> list[tuple[Dropped, Series]]:
         """Return what was dropped, each with its bursts."""
@@ -86,8 +89,8 @@ class Flows(Source):
         for _, series in self.drops():
             series.mark(at)
 
-    def _events(self, relay: Relay, stop: threading.Event) -> Iterator[Event]:
-        query = Query(verdict="DROPPED", namespace=self._namespace, since=time.time())
+    def _events(self, relay: Relay, stop: threading.Event, since: float) -> Iterator[Event]:
+        query = Query(verdict="DROPPED", namespace=self._namespace, since=since)
         return relay.follow(query, stop, self.every)
 
     def _take(self, event: Event) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from acns_chaos.evidence.timeline.client import ClientSource
+from acns_chaos.evidence.timeline.compared import compared
 from acns_chaos.evidence.timeline.derive import moments_of, times_of
 from acns_chaos.evidence.timeline.faults import TimedFault, timed_faults
 from acns_chaos.evidence.timeline.hubble import Flows
@@ -113,7 +114,7 @@ class Timeline:
             "from": iso(self._began),
             "to": iso(self._ended),
             "faults": [
-                _of_fault(fault, seen, timed[position + 1 :])
+                _of_fault(fault, seen, timed[position + 1 :], timed[0].submitted)
                 for position, fault in enumerate(timed)
             ],
             "sources": [_of_source(one) for one in self._sources],
@@ -177,7 +178,9 @@ class Timeline:
         return told
 
 
-def _of_fault(fault: TimedFault, seen: Seen, later: Sequence[TimedFault]) -> dict[str, Any]:
+def _of_fault(
+    fault: TimedFault, seen: Seen, later: Sequence[TimedFault], first: float
+) -> dict[str, Any]:
     until = later[0].submitted if later else seen.ended
     moments = moments_of(fault, until, seen)
     return {
@@ -185,6 +188,7 @@ def _of_fault(fault: TimedFault, seen: Seen, later: Sequence[TimedFault]) -> dic
         "policies": list(fault.policies),
         "moments": [one.as_json() for one in moments],
         **times_of(moments, fault, until, seen),
+        "flows": compared(fault, min(fault.restored or until, until), first, seen.hubble),
     }
 
 
@@ -201,6 +205,7 @@ def _of_source(source: Source) -> dict[str, Any]:
         found |= {"rate_hz": source.rate, "skipped": getattr(source, "skipped", 0)}
         found["samples"] = source.series.as_json(iso)
     elif isinstance(source, Flows):
+        found["lost"] = sum(source.lost.values())
         found["drops"] = _rows(
             [(one.label, series.as_json(iso, 10, False)) for one, series in source.drops()]
         )

@@ -139,7 +139,7 @@ class Series:
             kept = [run for run in self._runs if run.kept][-most:]
             others = [run for run in self._runs if not run.kept]
             shown = sorted(
-                [*kept, *others[len(others) - max(0, most - len(kept)) :]],
+                [*kept, *others[max(0, len(others) - most + len(kept)) :]],
                 key=lambda one: one.first,
             )
             return {

@@ -18,6 +18,7 @@ from acns_chaos.lab.net.promql.functions import (
     clamped,
     histogram_quantile,
     ordered,
+    relabelled,
     rounded,
 )
 from acns_chaos.lab.net.promql.history import History, Series, milliseconds
@@ -76,6 +77,7 @@ class Query:
             "absent": self._absent,
             "absent_over_time": self._absent,
             "histogram_quantile": self._histogram_quantile,
+            "label_replace": self._label_replace,
         }
 
     def at(self, when: float) -> Value:
@@ -235,6 +237,11 @@ class Query:
 
     def _histogram_quantile(self, node: pp.Call, when: int) -> Value:
         return histogram_quantile(self._number(node, 0, when), self._argument(node, 1, when))
+
+    def _label_replace(self, node: pp.Call, when: int) -> Value:
+        # The grammar has seen to it that these are texts.
+        texts = [str(self._evaluate(one, when)) for one in node.args[1:]]
+        return relabelled(self._argument(node, 0, when), *texts)
 
     # ------------------------------------------------------------------ operators
 

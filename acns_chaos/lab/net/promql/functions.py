@@ -1,9 +1,16 @@
 """PromQL's functions of numbers and instant vectors. Evaluation is in `evaluation`."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
-from acns_chaos.lab.net.promql.vectors import Vector, nameless
+from acns_chaos.lab.net.promql.history import PatternError, compiled
+from acns_chaos.lab.net.promql.vectors import ExecutionError, Vector, nameless, unique
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
 def _whole(rounding: Callable[[float], int]) -> Callable[[float], float]:
@@ -63,6 +70,48 @@ def ordered(vector: Vector, *, descending: bool) -> Vector:
     """The vector sorted by value, NaN last."""
     sign = -1 if descending else 1
     return sorted(vector, key=lambda element: (math.isnan(element[1]), sign * element[1]))
+
+
+def relabelled(vector: Vector, target: str, template: str, source: str, pattern: str) -> Vector:
+    """The vector with a label made of another one's value, where that matches.
+
+    Args:
+        vector: what to change.
+        target: the label to write; an empty value takes it away.
+        template: its value, in which `$1` and `${name}` are what a group matched.
+        source: the label to read; an absent one is empty.
+        pattern: RE2 expression, which must match the whole value.
+
+    Raises:
+        ExecutionError: the pattern or the label's name is none, or two elements become the same.
+    """
+    if not _LABEL.fullmatch(target):
+        raise ExecutionError(f"invalid destination label name in label_replace(): {target}")
+    try:
+        tried = compiled(pattern)
+    except PatternError as problem:
+        raise ExecutionError(
+            f"invalid regular expression in label_replace(): {pattern}"
+        ) from problem
+    found: Vector = []
+    for labels, value in vector:
+        match = tried.fullmatch(labels.get(source, ""))
+        changed = dict(labels)
+        if match is not None:
+            changed[target] = _REFERENCE.sub(partial(_group, match), template)
+        found.append(({name: text for name, text in changed.items() if text}, value))
+    return unique(found)
+
+
+def _group(match: Any, reference: re.Match[str]) -> str:
+    """What a reference of a template stands for; a group that there is not is empty."""
+    if reference[1]:
+        return "$"
+    name = reference[2] or reference[3]
+    try:
+        return match[int(name) if name.isdigit() else name] or ""
+    except (IndexError, KeyError):
+        return ""
 
 
 def histogram_quantile(at: float, vector: Vector) -> Vector:

@@ -6,6 +6,7 @@ Times are whole milliseconds since 1970, as in Prometheus, so that the edges of 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
 
 import re2
 
@@ -181,11 +182,20 @@ def matcher(label: str, operator: str, value: str) -> Matcher:
         return lambda labels: labels.get(label, "") == value
     if operator == "!=":
         return lambda labels: labels.get(label, "") != value
+    pattern = compiled(value)
+    wanted = operator == "=~"
+    return lambda labels: (pattern.fullmatch(labels.get(label, "")) is not None) is wanted
+
+
+def compiled(pattern: str) -> Any:
+    """An RE2 expression, ready to be tried.
+
+    Raises:
+        PatternError: it is none.
+    """
     try:
-        pattern = re2.compile(value, _QUIET)
+        return re2.compile(pattern, _QUIET)
     except re2.error as problem:
         why = problem.args[0] if problem.args else problem
         text = why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
         raise PatternError(f"error parsing regexp: {text}") from problem
-    wanted = operator == "=~"
-    return lambda labels: (pattern.fullmatch(labels.get(label, "")) is not None) is wanted
