@@ -68,7 +68,7 @@ kill-matrix: $(READY) ## kill a run at every request it makes: everything must c
 fault-matrix: $(READY) ## answer every request of inject and restore badly (an hour)
 	$(BIN)/python -m tests.failures.fault_matrix $(MATRIX)
 
-docs: $(READY) ## play the catalogue, and take the pictures of docs/images (five minutes; needs chromium)
+docs: $(READY) ## play the catalogue, and take the pictures of docs/images (two minutes; needs chromium)
 	$(BIN)/python -m tests.docs.pictures $(OUT)/docs
 
 sync: $(READY) ## copy the claims of probes/ into experiments/, refresh the README's tables

@@ -1,6 +1,6 @@
-"""What an experiment may do: inject a fault into a live policy, and put the original back.
+"""What an experiment may do: inject a fault into a live policy, put it back, restart a workload.
 
-Both refuse without an armed guard, and end the run then: the host would go on after a failed
+All refuse without an armed guard, and end the run then: the host would go on after a failed
 action and exit 0 (reference chaos-toolkit.md §0.3).
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from acns_chaos.cluster.policies import PolicyRef
     from acns_chaos.faults.change import Change
 
-__all__ = ["inject_fault", "restore_policies"]
+__all__ = ["inject_fault", "restart_pods", "restore_policies"]
 
 logger = logging.getLogger("chaostoolkit")
 
@@ -124,6 +124,46 @@ def restore_policies(
     )
     logger.info(sentence)
     return {"restored": restored, "sentence": sentence}
+
+
+def restart_pods(
+    workload: str,
+    namespace: str = "",
+    pods: int = 0,
+    max_pods: int = 5,
+    timeout: float = 40.0,
+) -> dict:
+    """Delete a workload's pods so that its controller makes others, and wait until it has.
+
+    Much of what a policy breaks shows only in a pod that starts: known names and standing
+    connections are gone with the old one. This is no fault and leaves nothing to put back. The run
+    sees the workload Ready again when its policies are back; one that is not is NOT_RESTORED. It
+    needs deploy/rbac/restart.yaml.
+
+    Args:
+        workload: the Deployment's, StatefulSet's or DaemonSet's name. A pod that no controller
+            would make anew is refused.
+        namespace: of the workload; "" takes the experiment's, and there is no other.
+        pods: how many of its pods, in the order of their names; 0 takes all, at once.
+        max_pods: refuse when more pods would be restarted.
+        timeout: seconds until as many pods must be there again, Ready or not; the old ones may take
+            their grace.
+
+    Returns:
+        `{"workload": ..., "namespace": ..., "pods": [...], "ready_before": ..., "submitted": iso,
+        "replaced": iso, "sentence": "..."}`.
+    """
+    from acns_chaos.faults.restarts import restart
+
+    run = armed_run()
+    try:
+        given = numbers({"pods": pods, "max_pods": max_pods, "timeout": timeout})
+    except ArgumentError as error:
+        raise FaultRefused(f"{error} Nothing was changed.".replace("..", ".")) from error
+    where, number = namespace or run.target.namespace, max(0, int(given["pods"]))
+    done = restart(run, where, workload, number, int(given["max_pods"]), given["timeout"])
+    sentence = f"{where}/{workload}: {', '.join(done['pods'])} deleted, others made"
+    return {**done, "sentence": sentence}
 
 
 def _word(gitops: str) -> str:

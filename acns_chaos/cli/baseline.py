@@ -196,7 +196,7 @@ def apply(namespace: str, place: str, cluster: str, prune: bool, dry_run: bool, 
         if not planned:
             show(
                 f"Nothing to do: {_counted(len(known.policies), 'policy')} of namespace "
-                f"{namespace} of {there.name} as known-good. Try the behaviour with `verify`."
+                f"{namespace} of {there.name} as the set has it. Try the behaviour with `verify`."
             )
             return
         rehearsed(there.api, target, planned, live)

@@ -95,12 +95,14 @@ def _fault(inject: Activity) -> str:
 def _needs(subject: Subject) -> list[str]:
     asked = {one.function for one in subject.activities}
     found = ["look"]
-    if subject.injects:
+    if subject.injects or any(one.does("restart_pods") for one in subject.activities):
         found.append("experiment")
     if any(one.arguments.get("kind") == CLUSTERWIDE for one in subject.injects):
         found.append("clusterwide")
     if any(one.arguments.get("prober") is True for one in subject.activities):
         found.append("prober")
+    if any(one.does("restart_pods") for one in subject.activities):
+        found.append("restart")
     if asked & PROMETHEUS:
         found.append("Prometheus")
     if asked & HUBBLE:

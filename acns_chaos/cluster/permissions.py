@@ -20,6 +20,7 @@ __all__ = [
     "CLUSTERWIDE_LEASE",
     "JANITOR_LEASE",
     "NEEDS",
+    "RESTARTED",
     "TIERS",
     "Need",
     "lacking",
@@ -30,8 +31,10 @@ __all__ = [
     "used",
 ]
 
-TIERS = ("look", "experiment", "janitor", "clusterwide", "prober")
-LOOK, EXPERIMENT, JANITOR, CLUSTERWIDE, PROBER = TIERS
+TIERS = ("look", "experiment", "janitor", "clusterwide", "prober", "restart")
+LOOK, EXPERIMENT, JANITOR, CLUSTERWIDE, PROBER, RESTART = TIERS
+# What is done to a pod of somebody else's, in the place of "modify" and its like.
+RESTARTED = "restart"
 JANITOR_LEASE = "acns-chaos-janitor"
 CLUSTERWIDE_LEASE = "acns-chaos-clusterwide"
 
@@ -57,7 +60,7 @@ class Need:
         verbs: of RBAC.
         why: for the table.
         names: objects it is limited to; HOME in a name stands for the experiment's namespace.
-        probes: only runs with one of these probes need it; empty means every run of the tier.
+        probes: only runs that call one of these need it; empty means every run of the tier.
         by_change: which of the verbs a fault needs depends on what it does (`needs_of_change`).
         elsewhere: a fault on another namespace needs it there, too.
         later: only newer servers ask for it; it is granted, and not insisted on.
@@ -159,6 +162,10 @@ NEEDS: tuple[Need, ...] = (
         names=(CLUSTERWIDE_LEASE,),
     ),
     _need(PROBER, HOME, "pods", "get create delete", "ask for a workload without wget and nc"),
+    _need(
+        *(RESTART, HOME, "pods", "delete", "see what a pod meets that starts anew"),
+        probes=("restart_pods",),
+    ),
 )
 
 
@@ -166,12 +173,12 @@ def needs_of_run(probes: Collection[str]) -> list[Need]:
     """What a run that injects something needs whatever its fault is.
 
     Args:
-        probes: names of the probe functions that it calls.
+        probes: names of the functions of ours that it calls.
     """
     return [
         one
         for one in NEEDS
-        if one.tier in (LOOK, EXPERIMENT)
+        if one.tier in (LOOK, EXPERIMENT, RESTART)
         and not (one.by_change or one.later)
         and (not one.probes or not set(one.probes).isdisjoint(probes))
     ]
@@ -182,11 +189,12 @@ def needs_of_change(kind: str, change: str, elsewhere: bool = False) -> list[Nee
 
     Args:
         kind: of the policy.
-        change: "modify", "delete" or "create".
+        change: "modify", "delete" or "create"; of a pod also RESTARTED.
         elsewhere: it lies in another namespace than the experiment's, or in none.
     """
     if kind == POD:
-        found = [one for one in NEEDS if one.tier == PROBER]
+        tier = RESTART if change == RESTARTED else PROBER
+        found = [one for one in NEEDS if one.tier == tier]
         return found + ([one for one in NEEDS if one.elsewhere] if elsewhere else [])
     _, plural, namespaced = KINDS[kind]
     tier = EXPERIMENT if namespaced else CLUSTERWIDE

@@ -25,6 +25,7 @@ __all__ = [
     "service_address",
     "service_of",
     "services_in",
+    "workload_of",
 ]
 
 
@@ -75,10 +76,10 @@ def pods_of(api: Api, namespace: str, workload: str) -> list[dict[str, Any]]:
     found = [
         pod
         for pod in items
-        if _workload(pod) == workload and pod.get("status", {}).get("phase") == "Running"
+        if workload_of(pod) == workload and pod.get("status", {}).get("phase") == "Running"
     ]
     if not found:
-        names = ", ".join(sorted({_workload(pod) for pod in items})) or "no pods at all"
+        names = ", ".join(sorted({workload_of(pod) for pod in items})) or "no pods at all"
         raise NotFound(
             f"Workload {workload!r} has no running pod in namespace {namespace!r}, "
             f"which has {names}.",
@@ -87,7 +88,7 @@ def pods_of(api: Api, namespace: str, workload: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
 
 
-def _workload(pod: dict[str, Any]) -> str:
+def workload_of(pod: dict[str, Any]) -> str:
     """Name the pod's controller; a ReplicaSet is named after its Deployment plus a hash."""
     metadata = pod["metadata"]
     for owner in metadata.get("ownerReferences") or []:

@@ -34,7 +34,7 @@ from acns_chaos.controls.signals import Shield, ignored_signals
 from acns_chaos.errors import AcnsChaosError, ArgumentError, RestoreFailed, TargetError
 from acns_chaos.evidence.arguments import numbers
 from acns_chaos.evidence.chain import Chain, begin
-from acns_chaos.evidence.facts import is_inject, wants_prober
+from acns_chaos.evidence.facts import is_inject, is_restart, wants_prober
 from acns_chaos.evidence.outcome import Judgement, Outcome
 from acns_chaos.evidence.rules import derive
 from acns_chaos.evidence.signature import sign
@@ -42,6 +42,7 @@ from acns_chaos.faults.interlock import DEADLINE, Interlock, whoami
 from acns_chaos.faults.ledger import outstanding
 from acns_chaos.faults.probers import remove_probers
 from acns_chaos.faults.recording import recorded_hashes
+from acns_chaos.faults.restarts import see_ready_again
 from acns_chaos.faults.restore import restore_all
 from acns_chaos.faults.runcontext import Recording, RunContext, arm, disarm, new_run_id, refuse
 
@@ -58,6 +59,8 @@ __all__ = [
 logger = logging.getLogger("chaostoolkit")
 # How long the last net goes on asking an API server that does not answer.
 SETTLE_TIMEOUT = 90.0
+# How long it waits for pods that were restarted: an interrupted run, and any other.
+READY_SOON, READY_TIMEOUT = 10.0, 60.0
 # The word on the timeline for the first confirmed reading of each role.
 EVENTS = {
     "witnesses": "first-failed-request",
@@ -142,9 +145,9 @@ def _arm(experiment: Experiment, configuration: dict[str, Any]) -> None:
     _State.roles = roles(experiment, EVENTS)
     require_namespace(api, target)
     played = activities(experiment)
-    if any(is_inject(activity) or wants_prober(activity) for activity in played):
-        probes = {str((one.get("provider") or {}).get("func")) for one in played}
-        _State.interlock = _interlock(run, choice, configuration, probes)
+    if any(is_inject(one) or is_restart(one) or wants_prober(one) for one in played):
+        called = {str((one.get("provider") or {}).get("func")) for one in played}
+        _State.interlock = _interlock(run, choice, configuration, called)
         _State.interlock.engage()
     run.recorded = recorded_hashes(run.policies.all(), target.namespace)
     _State.isolation = Isolation(api, name)
@@ -257,6 +260,7 @@ def after_experiment_control(context: Experiment, state: Journal = None) -> None
     state["status"] = "failed"
     with ignored_signals():
         _settle()
+        _see_ready_again(host)
         state["acns_chaos"] = _section(host)
         judgement = derive(state)
         state["acns_chaos"]["outcome"] = judgement.as_json()
@@ -299,6 +303,20 @@ def _settle() -> None:
     # After every policy: a pod takes a second to end, and no outage waits for that.
     if any(debt.open for debt in run.ledger.probers()):
         _until_done(lambda: remove_probers(run))
+
+
+def _see_ready_again(host: dict[str, Any]) -> None:
+    """See that what this run restarted is Ready, now that every policy is back."""
+    run = _State.run
+    if run is None or not run.restarts:
+        return
+    # Whoever interrupts a run wants it to end: everything is back already.
+    ended = host["status"] in ("interrupted", "aborted")
+    try:
+        see_ready_again(run, READY_SOON if ended else READY_TIMEOUT)
+    except Exception as error:  # noqa: BLE001
+        # The journal with the originals must be written whatever happens here.
+        logger.critical(f"Whether what was restarted is Ready again is not known: {error!r}")
 
 
 def _until_done(work: Callable[[], object]) -> None:
@@ -350,6 +368,7 @@ def _section(host: dict[str, Any]) -> dict[str, Any]:
         "refused": _State.refused or None,
         "faults": [debt.as_json() for debt in run.ledger.all()] if run else [],
         "probers": [debt.as_json() for debt in run.ledger.probers()] if run else [],
+        **({"restarts": run.restarts} if run and run.restarts else {}),
         "events": sorted(run.events, key=lambda event: event["at"]) if run else [],
         **({"chain": chain.begun} if run and chain else {}),
         "permissions": used(run.api.asked.seen(), run.target.namespace) if run else [],

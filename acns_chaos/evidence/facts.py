@@ -19,8 +19,10 @@ __all__ = [
     "SECTION",
     "Facts",
     "Fault",
+    "Restart",
     "dry_mode",
     "is_inject",
+    "is_restart",
     "is_restore",
     "names",
     "reference",
@@ -32,6 +34,7 @@ SECTION = "acns_chaos"
 EXTENSION = "acns-chaos"
 INJECT = frozenset({("acns_chaos.actions", "inject_fault")})
 RESTORE = ("acns_chaos.actions", "restore_policies")
+RESTART = ("acns_chaos.actions", "restart_pods")
 SELECTORS = frozenset({"endpointSelector", "nodeSelector", "podSelector"})
 RESTORERS = frozenset({"method", "rollback", "guard", "watchdog", "janitor", "person", "others"})
 # Who puts back what a run left: not the run that was to show that it does.
@@ -50,6 +53,7 @@ class Fault:
         created_again: whether somebody had deleted the object meanwhile.
         debt: why it cannot be said to be restored; "" when it is.
         gaps: what its record lacks besides.
+        is_pod: it is no policy that was changed but a pod that was made, to ask from.
     """
 
     id: str
@@ -63,6 +67,7 @@ class Fault:
     created_again: bool
     debt: str
     gaps: tuple[str, ...]
+    is_pod: bool = False
 
     @classmethod
     def of(cls, fault: Mapping[str, Any]) -> "Fault":
@@ -98,6 +103,38 @@ class Fault:
             restored.get("created_again") is True,
             _debt(fault, restored),
             tuple(name for name, held in checks.items() if not held),
+            mapping(fault.get("policy")).get("kind") == "Pod",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A workload whose pods this run deleted, so that its controller makes others.
+
+    Attributes:
+        workload: "namespace/name".
+        pods: how many.
+        ready: whether it was seen to be Ready again when everything else was back.
+        known: whether its pods could be read then.
+        problem: what is wrong, "" when nothing is known to be.
+    """
+
+    workload: str
+    pods: int
+    ready: bool
+    known: bool
+    problem: str
+
+    @classmethod
+    def of(cls, restart: Mapping[str, Any]) -> "Restart":
+        """Read one entry of `acns_chaos.restarts`."""
+        problem = text(restart.get("problem"))
+        return cls(
+            reference({**restart, "name": restart.get("workload")}) or "a workload without a name",
+            len(sequence(restart.get("pods"))),
+            moment(restart.get("ready")) is not None and not problem,
+            bool(problem) and "cannot be read" not in problem,
+            problem,
         )
 
 
@@ -114,6 +151,7 @@ class Facts:
         self.runs = tuple(Run.of(run) for run in mappings(self.journal.get("run")))
         self.rollbacks = tuple(Run.of(run) for run in mappings(self.journal.get("rollbacks")))
         self.faults = tuple(Fault.of(fault) for fault in mappings(self.section.get("faults")))
+        self.restarts = tuple(Restart.of(one) for one in mappings(self.section.get("restarts")))
         self.hypothesis = mapping(self.experiment.get("steady-state-hypothesis"))
         self.claims = names(self.hypothesis.get("probes"))
         # Asked by many rules, and by reports again.
@@ -215,6 +253,12 @@ def wants_prober(activity: Mapping[str, Any]) -> bool:
     given = mapping(provider.get("arguments")).get("prober", False)
     ours = text(provider.get("module")).startswith("acns_chaos.")
     return ours and str(given).lower() not in ("false", "0", "no", "")
+
+
+def is_restart(activity: Mapping[str, Any]) -> bool:
+    """Whether an activity is our action that restarts the pods of a workload."""
+    provider = mapping(activity.get("provider"))
+    return (text(provider.get("module")), text(provider.get("func"))) == RESTART
 
 
 def is_restore(activity: Mapping[str, Any]) -> bool:

@@ -9,11 +9,13 @@ __all__ = [
     "DENIED",
     "DIFFERENT",
     "EQUAL",
+    "FAILED",
     "FIRING",
     "NAMED",
     "NOT_READY",
     "OPEN",
     "READY",
+    "SERVED",
     "SILENT",
     "STATES",
     "UNKNOWN",
@@ -32,6 +34,7 @@ NAMED = "NAMED"
 UNNAMED = "UNNAMED"
 READY = "READY"
 NOT_READY = "NOT_READY"
+FAILED = "FAILED"
 FIRING = "FIRING"
 SILENT = "SILENT"
 
@@ -39,10 +42,12 @@ SILENT = "SILENT"
 STATES = frozenset(
     {
         *(OPEN, DENIED, COUNTED, EQUAL, DIFFERENT, NAMED, UNNAMED, READY, NOT_READY),
-        *(FIRING, SILENT, UNKNOWN),
+        *(FAILED, FIRING, SILENT, UNKNOWN),
     }
 )
 CONNECTED = (OPEN, DENIED)
+# Of a page also that it is not served, whatever the cause: read only where it is asked for.
+SERVED = (*CONNECTED, FAILED)
 
 # Plain JSON; the host writes it into the journal as it is.
 Reading = dict[str, Any]

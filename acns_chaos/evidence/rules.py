@@ -20,6 +20,7 @@ Rule = Callable[[Facts], Judgement | None]
 RULES: tuple[Rule, ...] = (
     rules_run.not_ours,
     rules_run.not_put_back,
+    rules_run.not_ready_again,
     rules_run.rollback_failed,
     rules_run.dry_run,
     rules_run.refused,
@@ -69,6 +70,7 @@ def _held(facts: Facts) -> Judgement:
         for answer in facts.answers(name)
     ]
     reasons += [f"{f.policy}: restored and verified (by {f.restored_by})" for f in facts.faults]
+    reasons += [f"{one.workload}: {one.pods} restarted, Ready again" for one in facts.restarts]
     reasons.append("the hypothesis was met before and after the method")
     return Judgement(Outcome.HELD, sentence, _next_after_held(facts), tuple(reasons))
 

@@ -18,6 +18,7 @@ __all__ = [
     "not_injected",
     "not_ours",
     "not_put_back",
+    "not_ready_again",
     "not_realised",
     "refused",
     "rollback_failed",
@@ -52,13 +53,39 @@ def not_put_back(facts: Facts) -> Judgement | None:
     if not facts.debts:
         return None
     first = facts.debts[0]
-    return told(
-        facts,
-        Outcome.NOT_RESTORED,
-        f"{first.policy} may still be broken: {first.debt.rstrip('.')}",
-        f"Put {first.policy} back now: the original is in this journal under acns_chaos.faults.",
-        tuple(f"{fault.policy}: {fault.debt}" for fault in facts.debts),
+    fact = f"{first.policy} may still be broken: {first.debt.rstrip('.')}"
+    advice = (
+        f"Put {first.policy} back now: the original is in this journal under acns_chaos.faults."
     )
+    if first.is_pod:
+        # Faults come first: every policy is back.
+        namespace, _, name = first.policy.rpartition("/")
+        fact = f"the prober pod {first.policy} may still be there: {first.debt.rstrip('.')}"
+        advice = (
+            f"Delete it (kubectl delete pod -n {namespace} {name}); it ends by itself soon after "
+            "the run's deadline, and no policy is left changed."
+        )
+    reasons = tuple(f"{fault.policy}: {fault.debt}" for fault in facts.debts)
+    return told(facts, Outcome.NOT_RESTORED, fact, advice, reasons)
+
+
+def not_ready_again(facts: Facts) -> Judgement | None:
+    """Rule 2b: a run that restarted pods answers for it until they are Ready again."""
+    for restart in facts.restarts:
+        if restart.ready:
+            continue
+        problem = restart.problem.rstrip(".") or "nothing says that it was looked at"
+        if not restart.known:
+            fact = f"whether {restart.workload} is Ready after its restart is not known: {problem}"
+            return inconclusive(facts, fact, "Look at its pods, then run it again.")
+        fact = f"{restart.workload} is not Ready again after its restart: {problem}"
+        namespace, _, name = restart.workload.rpartition("/")
+        advice = (
+            f"Every policy is back, so something else keeps its pods from starting: see what "
+            f"kubectl describe pods -n {namespace} says of {name}'s."
+        )
+        return told(facts, Outcome.NOT_RESTORED, fact, advice)
+    return None
 
 
 def rollback_failed(facts: Facts) -> Judgement | None:

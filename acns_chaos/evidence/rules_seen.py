@@ -5,9 +5,9 @@ An answer that is missing or UNKNOWN is never counted for either side.
 """
 
 from acns_chaos.evidence.answers import Run, State
-from acns_chaos.evidence.facts import NETS, Facts, names
+from acns_chaos.evidence.facts import NETS, Facts, is_restart, names
 from acns_chaos.evidence.outcome import Judgement, Outcome
-from acns_chaos.evidence.readings import NAMED, OPEN, UNKNOWN
+from acns_chaos.evidence.readings import FAILED, NAMED, OPEN, UNKNOWN
 from acns_chaos.evidence.telling import ROLES, inconclusive, policies, quoted, state_fact, told
 from acns_chaos.evidence.values import mapping, mappings, text
 
@@ -83,6 +83,8 @@ def _unfit_witnesses(facts: Facts, named: tuple[str, ...]) -> str:
     played = [run for run in facts.runs if run.name in named]
     if strange := next((run.name for run in played if run.probe not in (*CLIENTS, *COUNTERS)), ""):
         return f"the witness {quoted(strange)} asks neither a client nor for drops"
+    if failing := next((run.name for run in played if run.answer.state == FAILED), ""):
+        return f"the witness {quoted(failing)} saw a failure, which has causes besides policies"
     clients = [run for run in played if run.probe in CLIENTS]
     opened = clients and all(run.answer.state == OPEN for run in clients)
     if not clients or (not opened and not any(map(_of_policy_drops, played))):
@@ -254,6 +256,10 @@ def incomplete(facts: Facts) -> Judgement | None:
     for key in ("faults", "events"):
         if not isinstance(facts.section.get(key), list | tuple):
             return inconclusive(facts, f"acns_chaos.{key} is not a list")
+    restarts = [run for run in facts.runs if is_restart(run.activity)]
+    if len(restarts) > len(facts.restarts):
+        fact = f"{quoted(restarts[0].name)} restarted pods, and acns_chaos.restarts lacks it"
+        return inconclusive(facts, fact)
     for fault in facts.faults:
         if fault.gaps:
             fact = f"the record of the fault in {fault.policy} lacks {fault.gaps[0]}"

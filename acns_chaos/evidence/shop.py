@@ -11,7 +11,7 @@ from acns_chaos.cluster.remembered import MOST_ORDERS, Remembered
 from acns_chaos.cluster.storefront import Answer, ask, storefront_url
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError
-from acns_chaos.evidence.readings import DENIED, OPEN, UNKNOWN, Reading, reading
+from acns_chaos.evidence.readings import DENIED, FAILED, OPEN, UNKNOWN, Reading, reading
 
 __all__ = ["KEPT", "NEW", "read_kept", "read_order", "read_shop"]
 
@@ -37,14 +37,15 @@ def read_shop(
         namespace: of the shop.
         service: its LoadBalancer Service.
         path: of the page.
-        expect: OPEN or DENIED.
+        expect: OPEN, DENIED or FAILED.
         timeout: seconds for one request.
         deadline: seconds; 0 asks once.
 
     Returns:
         OPEN for a 2xx or 3xx answer; DENIED for silence; UNKNOWN for anything else, because a
         refusal, a reset or a 5xx says that something answered, which a policy drop never does. The
-        one exception is 504: the shop itself met silence further in.
+        one exception is 504: the shop itself met silence further in. Where FAILED is expected, so
+        reads silence, and every 5xx: the customer is not served, whatever the cause.
     """
     what = f"GET {path} of the storefront"
     try:
@@ -57,7 +58,7 @@ def read_shop(
     def expected() -> bool:
         began[:] = [_now()]
         asked.append(ask("GET", url, timeout))
-        return _state(asked[-1]) == expect
+        return _state(asked[-1], expect) == expect
 
     wait_until(expected, deadline, interval=0.02)
     evidence = {"connection": NEW, "asked": len(asked), "began": began[0]}
@@ -185,7 +186,7 @@ def _order(run: str, number: int) -> dict[str, Any]:
 
 
 def _told(what: str, said: str, answer: Answer, expect: str, evidence: dict[str, Any]) -> Reading:
-    state = _state(answer)
+    state = _state(answer, expect)
     return reading(
         state,
         what,
@@ -209,7 +210,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _state(answer: Answer) -> str:
+def _state(answer: Answer, expect: str = "") -> str:
+    if expect == FAILED and (answer.silence or answer.status >= 500):
+        return FAILED
     if answer.silence or answer.status == 504:
         return DENIED
     return OPEN if 200 <= answer.status < 400 else UNKNOWN

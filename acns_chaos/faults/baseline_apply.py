@@ -39,8 +39,8 @@ MANAGER = "acns-chaos-baseline"
 # Seconds after which the Lease lapses when this process dies; it is renewed before each write.
 LEASE_SECONDS = 60
 _DONE = {
-    CREATE: "Created {}, read back as known-good.",
-    REPLACE: "Replaced {}, read back as known-good.",
+    CREATE: "Created {}, read back as the set has it.",
+    REPLACE: "Replaced {}, read back as the set has it.",
     DELETE: "Deleted {}, and it is gone.",
 }
 

@@ -4,15 +4,18 @@ It may be called any number of times. How one object is put back is in `undo`.
 """
 
 import logging
+import time
 
 from acns_chaos.cluster.inventory import take_inventory
 from acns_chaos.cluster.policies import MANAGER, content_hash
+from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError, Drifted, PolicyError, RestoreFailed
 from acns_chaos.faults.announce import announce_restored
 from acns_chaos.faults.drift import last_writer
 from acns_chaos.faults.ledger import Debt, now, outstanding
 from acns_chaos.faults.prediction import predict
 from acns_chaos.faults.recovery import uid_of
+from acns_chaos.faults.restarts import not_ready
 from acns_chaos.faults.runcontext import RunContext
 from acns_chaos.faults.undo import PutBack, put_back
 from acns_chaos.faults.witness import Flip, predicted_trials, trial_of, wait_for_flip
@@ -109,6 +112,11 @@ def _behaviour(run: RunContext, debt: Debt, timeout: float) -> Flip:
     """See the original's behaviour again; said beside the content, never instead of it."""
     if not debt.realised:
         return Flip("", "the fault was never seen in force, so there is nothing to see ending")
+    if run.restarts:
+        # A pod that waits for this very policy cannot be asked yet.
+        began = time.monotonic()
+        wait_until(lambda: not not_ready(run), timeout, interval=0.1)
+        timeout = max(0.0, timeout - (time.monotonic() - began))
     try:
         if debt.fault_id in run.witnesses:
             trials = [trial_of(run, *run.witnesses[debt.fault_id])]

@@ -80,6 +80,7 @@ class RunContext:
         remembered: what its client keeps from one question to the next.
         probers: pods of ours that ask in place of a workload, by "namespace/workload"; why there
             is none, where one could not be had.
+        restarts: workloads whose pods it restarted, as the journal tells them.
         timeline: samples the run from outside; None when no control does.
         annotations: tells of the run where people look; None when no control does.
         events: the timeline: `{"at": iso, "what": word, "detail": sentence}`, in the order in
@@ -105,6 +106,7 @@ class RunContext:
     annotations: Announcing | None = None
     remembered: Remembered = field(default_factory=Remembered)
     probers: dict[str, Debt | ApiError] = field(default_factory=dict)
+    restarts: list[dict[str, Any]] = field(default_factory=list)
     chain: Chaining | None = None
     _noting: threading.RLock = field(default_factory=threading.RLock, repr=False)
 

@@ -24,9 +24,12 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from acns_chaos.lab.api.app import Api
+from acns_chaos.lab.api.controllers.addresses import Addresses
 from acns_chaos.lab.api.controllers.bare_pods import BarePods
 from acns_chaos.lab.api.controllers.derived import Derived
+from acns_chaos.lab.api.controllers.kubelet import Kubelet
 from acns_chaos.lab.api.controllers.operator import Operator
+from acns_chaos.lab.api.controllers.replicas import Replicas
 from acns_chaos.lab.api.failures import Failure
 from acns_chaos.lab.api.kinds.objects import now
 from acns_chaos.lab.api.store import Store
@@ -92,6 +95,9 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
     certificates = make_certificates(address)
     token = secrets.token_urlsafe(32)
     network = Network(store, world)
+    addresses = Addresses(store)
+    BarePods(store, addresses)
+    kubelet = Kubelet(store, addresses, network.waiting.initialise, network.waiting.started)
     for secret in network.relay.secrets():
         load(store, secret)
     api = Api(
@@ -145,6 +151,7 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
             await stop.wait()
         finally:
             misbehaviour.close()
+            kubelet.close()
             await network.stop()
 
 
@@ -165,7 +172,7 @@ def _filled_store(world: World) -> Store:
             which = f"{obj['kind']} {obj['metadata']['name']}"
             raise LabError(f"{which} of the world {world.name} is refused: {failure}.") from None
     Derived(store)
-    BarePods(store)
+    Replicas(store)
     return store
 
 

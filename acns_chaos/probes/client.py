@@ -4,9 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from acns_chaos.errors import ApiError
 from acns_chaos.evidence.arguments import numbers, word
-from acns_chaos.evidence.readings import CONNECTED, NOT_READY, READY, UNKNOWN, reading
+from acns_chaos.evidence.readings import CONNECTED, NOT_READY, READY, SERVED
 from acns_chaos.faults.session import armed_run
 from acns_chaos.probes.asking import answers
 
@@ -29,7 +28,8 @@ def read_storefront(
 
     Args:
         path: of the page, such as "/" or "/api/products".
-        expect: "OPEN" or "DENIED".
+        expect: "OPEN" or "DENIED"; or "FAILED": the shop answers with an error (5xx) or not at
+            all, whatever the cause. That notices, and is no witness of a policy.
         timeout: seconds one request may take.
         deadline: seconds to keep asking until the expected answer comes; 0 asks once.
         connection: "new" opens one for each request; "kept" keeps one through the run, which stalls
@@ -41,10 +41,11 @@ def read_storefront(
 
     run = armed_run()
     given = numbers({"timeout": timeout, "deadline": deadline})
-    wanted = word("expect", expect, CONNECTED)
+    kept = word("connection", connection, (NEW, KEPT)) == KEPT
+    wanted = word("expect", expect, CONNECTED if kept else SERVED)
     place = (run.target.namespace, run.storefront, path, wanted)
     patience = (given["timeout"], given["deadline"])
-    if word("connection", connection, (NEW, KEPT)) == KEPT:
+    if kept:
         return read_kept(run.api, run.environ, run.remembered, *place, *patience)
     return read_shop(run.api, run.environ, *place, *patience)
 
@@ -167,6 +168,8 @@ def read_readiness(
     workload: str,
     expect: str = "READY",
     namespace: str = "",
+    deadline: float = 0.0,
+    hold: float = 0.0,
 ) -> dict:
     """Ask Kubernetes whether a Deployment's pods are all Ready.
 
@@ -177,19 +180,22 @@ def read_readiness(
         workload: the Deployment's name.
         expect: "READY" or "NOT_READY".
         namespace: of the workload; "" takes the experiment's.
+        deadline: seconds to keep asking until the expected answer comes; 0 asks once.
+        hold: seconds for which the expected answer must stay; a pod that starts is not Ready for a
+            moment either. The first other answer is the reading.
     """
-    from acns_chaos.cluster.readiness import deployment_is_available
+    from acns_chaos.evidence.readiness import read_ready
 
     run = armed_run()
-    home = namespace or run.target.namespace
-    word("expect", expect, (READY, NOT_READY))
-    blank = functools.partial(reading, what=f"readiness of {home}/{workload}", expected=expect)
-    try:
-        state = READY if deployment_is_available(run.target.context, home, workload) else NOT_READY
-    except ApiError as error:
-        return blank(UNKNOWN, sentence=str(error), met=None, evidence={})
-    text = "all pods are Ready" if state == READY else "not all pods are Ready"
-    return blank(state, sentence=f"{home}/{workload}: {text}", met=state == expect, evidence={})
+    given = numbers({"deadline": deadline, "hold": hold})
+    return read_ready(
+        run.target.context,
+        namespace or run.target.namespace,
+        workload,
+        word("expect", expect, (READY, NOT_READY)),
+        given["deadline"],
+        given["hold"],
+    )
 
 
 def _prober(

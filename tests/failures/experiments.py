@@ -5,12 +5,22 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EDITABLE", "KINDS", "experiment", "flagship", "short_flagship"]
+__all__ = [
+    "DEADLINE",
+    "DEADLINES",
+    "EDITABLE",
+    "KINDS",
+    "MORE",
+    "experiment",
+    "flagship",
+    "short_flagship",
+]
 
 ROOT = Path(__file__).parents[2]
-# Seconds a fault may stand; of the flagship, which looks at it for a while, more.
+# Seconds a fault may stand; more where a run looks at it for a while, or waits for pods.
 DEADLINE = 3
 FLAGSHIP_DEADLINE = 12
+DEADLINES = {"prober": 9, "restart": 6, "flagship": FLAGSHIP_DEADLINE}
 POLICY = "allow-store-front-traffic"
 _CILIUM = "cilium.io/v2"
 # The subject of what is created: one workload of one namespace.
@@ -60,6 +70,11 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 """Arguments of `inject_fault`; a `policy_file` is given as what stands in it."""
 
+# Played like the kinds of fault, and made of more than one action.
+MORE = ("prober", "flapping", "restart")
+FLAPS = 2
+"""How often the same fault is made and restored by a policy that flaps."""
+
 EDITABLE = {
     "modify": f"pets/{POLICY}",
     "create": "pets/no-customers",
@@ -74,31 +89,72 @@ def experiment(kind: str, folder: Path) -> dict[str, Any]:
     """Inject and restore, with the guard, and nothing more.
 
     Args:
-        kind: of `KINDS`.
+        kind: of `KINDS` or `MORE`.
         folder: where a file of policies is written.
     """
+    if kind in MORE:
+        return _with(*_MORE[kind](), DEADLINES.get(kind, DEADLINE))
     arguments = deepcopy(KINDS[kind])
     if "policy_file" in arguments:
         file = folder / f"{kind}.json"
         # JSON is YAML, and `---` parts the documents.
         file.write_text("\n---\n".join(json.dumps(one) for one in arguments["policy_file"]))
         arguments["policy_file"] = str(file)
+    return _with(f"Inject and restore: {kind}", [_inject(arguments), _restore()])
+
+
+def _with(title: str, method: list[dict[str, Any]], deadline: int = DEADLINE) -> dict[str, Any]:
     return {
-        "title": f"Inject and restore: {kind}",
+        "title": title,
         "description": "Made by the kill matrix.",
         "configuration": {
             "namespace": "pets",
             "storefront_service": "store-front",
-            "fault_deadline": DEADLINE,
+            "fault_deadline": deadline,
         },
         "controls": [_control("guard"), _control("lab")],
         "runtime": {"rollbacks": {"strategy": "always"}},
-        "method": [
-            _action("inject", "inject_fault", {**arguments, "timeout": 2}),
-            _action("restore", "restore_policies", {"timeout": 2}),
-        ],
-        "rollbacks": [_action("restore again", "restore_policies", {"timeout": 2})],
+        "method": method,
+        "rollbacks": [_restore("restore again")],
     }
+
+
+def _inject(arguments: dict[str, Any], name: str = "inject") -> dict[str, Any]:
+    return _action(name, "inject_fault", {**arguments, "timeout": 2})
+
+
+def _restore(name: str = "restore", timeout: float = 2) -> dict[str, Any]:
+    return _action(name, "restore_policies", {"timeout": timeout})
+
+
+def _prober() -> tuple[str, list[dict[str, Any]]]:
+    """A fault, and a claim that asks from a pod of our own; the pod goes last."""
+    asks = {"workload": "product-service", "service": "rabbitmq", "port": 5672, "prober": True}
+    provider = {"type": "python", "module": "acns_chaos.probes", "func": "read_connection"}
+    probe = {
+        "type": "probe",
+        "name": "ask from a prober",
+        "provider": {**provider, "arguments": {**asks, "evidence_timeout": 0}},
+    }
+    return "Ask from a prober", [_inject(KINDS["modify"]), probe, _restore()]
+
+
+def _flapping() -> tuple[str, list[dict[str, Any]]]:
+    """The same fault again and again: each time a record of its own."""
+    method = []
+    for number in range(1, FLAPS + 1):
+        method += [_inject(KINDS["modify"], f"inject {number}"), _restore(f"restore {number}")]
+    return "Flap", method
+
+
+def _restart() -> tuple[str, list[dict[str, Any]]]:
+    """A workload that cannot look a name up is restarted: its pods wait for the restore."""
+    lost = {"policy": "allow-order-service-traffic", "operator": "rule-removed@spec.egress[1]"}
+    restart = _action("restart", "restart_pods", {"workload": "order-service", "timeout": 5})
+    return "Restart", [_inject(lost), restart, _restore(timeout=0)]
+
+
+_MORE = {"prober": _prober, "flapping": _flapping, "restart": _restart}
 
 
 def flagship() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`make kill-matrix`: kill a run at every request it makes, and see everything come back.
 
 For each kind of fault an undisturbed run tells the requests. Then the runner is killed (SIGKILL)
-before and after each of them, and with a write to a policy also while it is still on its way: once
+before and after each of them, and with a write to a policy or pod also while it is on its way: once
 with its watchdog alive, once with both dead and only `acns-chaos restore --expired --watch` left.
 """
 
@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.failures.crowd import interruptible, play
-from tests.failures.experiments import DEADLINE, FLAGSHIP_DEADLINE, KINDS, experiment, flagship
+from tests.failures.experiments import DEADLINE, DEADLINES, KINDS, MORE, experiment, flagship
 from tests.failures.killing import AFTER, BEFORE, JANITOR, LATE, WATCHED, Killed, kill_at
 from tests.failures.notes import Notes, chosen
 from tests.failures.points import Point, points_of
 from tests.failures.stand import Stand
 
-__all__ = ["Case", "cases_of", "main", "run_cases", "table"]
+__all__ = ["ALL", "Case", "cases_of", "main", "of_each_kind_first", "run_cases", "table"]
 
 FLAGSHIP = "flagship"
+ALL = (*KINDS, *MORE, FLAGSHIP)
 # A machine that is busy may let a request pass; then the case is tried again.
 TRIES = 3
 
@@ -71,6 +72,7 @@ def _undisturbed(stand: Stand, kind: str) -> list[Point]:
     assert faults, run.output
     assert all(one["restored"]["verified"] for one in faults), run.output
     assert stand.is_original()
+    assert stand.is_whole()
     assert stand.records() + stand.named() + stand.holders() == []
     if any(one["restored"]["by"] != "method" for one in faults):
         return []
@@ -82,10 +84,16 @@ def cases_of(kind: str, points: Iterable[Point]) -> list[Case]:
     found: list[Case] = []
     for point in points:
         moments = [BEFORE, AFTER]
-        if point.writes and point.resource.endswith("policies"):
+        if point.writes and (point.resource.endswith("policies") or point.resource == "pods"):
             moments.append(LATE)
         found += [Case(kind, point, when, left) for when in moments for left in (WATCHED, JANITOR)]
     return found
+
+
+def of_each_kind_first(cases: list[Case]) -> list[Case]:
+    """The same cases, with one of each kind in front, so that a sample holds them all."""
+    first = {case.kind: case for case in reversed(cases)}
+    return [*first.values(), *(case for case in cases if first[case.kind] is not case)]
 
 
 def run_cases(stand: Stand, cases: Iterable[Case]) -> Iterable[Killed]:
@@ -95,7 +103,7 @@ def run_cases(stand: Stand, cases: Iterable[Case]) -> Iterable[Killed]:
             stand.start_janitor()
         else:
             stand.stop_janitor()
-        deadline = FLAGSHIP_DEADLINE if case.kind == FLAGSHIP else DEADLINE
+        deadline = DEADLINES.get(case.kind, DEADLINE)
         for _ in range(TRIES):
             plan = document(case.kind, stand.folder())
             done = kill_at(stand, case.kind, plan, case.point, case.when, case.left, deadline)
@@ -150,6 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{kind}: {len(points)} requests, {writes} of them writes", flush=True)
         cases = chosen(cases, given.only)
         random.Random(given.seed).shuffle(cases)
+        cases = of_each_kind_first(cases)
         cases = [one for one in cases[: given.sample or None] if str(one) not in notes.passed]
         notes.begin(len(cases))
         print(f"{len(cases)} kills on {given.workers} labs", flush=True)
@@ -165,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
                 seconds=round(one.seconds, 2),
                 detail="\n    ".join(one.seen),
             )
-    done.sort(key=lambda one: [*KINDS, FLAGSHIP].index(one.kind))
+    done.sort(key=lambda one: ALL.index(one.kind))
     print(table(done))
     notes.tell()
     minutes = (time.monotonic() - began) / 60
@@ -182,7 +191,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--sample", type=int, default=0, help="only this many kills")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--kinds", default=",".join([*KINDS, FLAGSHIP]))
+    parser.add_argument("--kinds", default=",".join(ALL))
     parser.add_argument("--only", default="", help="the kill, or all, whose description holds this")
     parser.add_argument(
         "--results", default="out/kill-matrix.jsonl", help="a file for results as they come"

@@ -23,7 +23,8 @@ _ORDERS: dict[str, dict[str, Any]] = {
 WATCHED, JANITOR = "watchdog", "janitor"
 # The watchdog has two seconds, and the machine may be busy.
 WATCHDOG_SECONDS, MARGIN = 2.0, 1.0
-# What remains to be tidied by then: a creation that was never answered is waited for (3 s).
+# What remains to be tidied by then: a creation that was never answered is waited for (3 s), a pod
+# that waits for a name asks again after 7 s and has to start.
 TIDY_SECONDS = 12.0
 # The janitor has until the deadline and ten seconds.
 JANITOR_SECONDS = 10.0
@@ -41,7 +42,7 @@ class Killed:
         point: the request.
         when: BEFORE, AFTER or LATE.
         left: WATCHED or JANITOR.
-        seconds: from the kill until every policy was as before.
+        seconds: from the kill until every policy was as before. That every pod is follows, in tidy.
         tidy: from the kill until nothing of the run was left.
         by: who wrote to a policy after the kill; "runner" when it had restored it itself, "" when
             nothing was changed.
@@ -150,12 +151,14 @@ def _watched(stand: Stand, done: Killed, dogs: list[int], began: float) -> None:
     done.seconds = time.monotonic() - began
 
     def tidy() -> bool:
-        return not (stand.named() or stand.records() or any(alive(pid) for pid in dogs))
+        left = stand.named() or stand.records() or any(alive(pid) for pid in dogs)
+        return not left and stand.is_whole()
 
     if eventually(tidy, TIDY_SECONDS) is None:
         done.problem = (
             f"left {TIDY_SECONDS:g} s after the kill: records {stand.records()}, named in a Lease "
-            f"{stand.named()}, watchdogs {[pid for pid in dogs if alive(pid)]}"
+            f"{stand.named()}, watchdogs {[pid for pid in dogs if alive(pid)]}, probers "
+            f"{stand.probers()}, all Ready: {stand.is_whole()}"
         )
         return
     done.tidy = time.monotonic() - began
@@ -178,6 +181,9 @@ def _unwatched(stand: Stand, done: Killed, began: float, deadline: float) -> Non
             f"not as before {allowed:g} s after the kill: {_differences(stand)}, "
             f"named in a Lease {stand.named()}"
         )
+        return
+    if eventually(stand.is_whole, TIDY_SECONDS) is None:
+        done.problem = f"probers {stand.probers()} are left, or a workload is not Ready"
         return
     done.tidy = time.monotonic() - began
 

@@ -14,8 +14,8 @@ __all__ = ["RUNNER", "WATCHDOG", "Point", "points_of"]
 RUNNER = "acns-chaos/"
 WATCHDOG = "acns-chaos-watchdog"
 WRITING = ("create", "update", "patch", "delete", "deletecollection")
-# Names hold the run's id and the pods' own; another run has others.
-_OWN = re.compile(r"\d{8}t\d{6}-[0-9a-f]{4}")
+# Names hold the run's id, and those of pods end in letters of their own; another run has others.
+_OWN = re.compile(r"\d{8}t\d{6}-[0-9a-f]{4}|(?<=-[0-9a-f]{10}-)[a-z0-9]{5}\b")
 
 
 @dataclass(frozen=True, slots=True)

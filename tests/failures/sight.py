@@ -7,12 +7,16 @@ here: objects. What does not: processes (`stand`).
 import contextlib
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Leases, lease_name
 from acns_chaos.cluster.permissions import JANITOR_LEASE
+from acns_chaos.cluster.pods import workload_of
 from acns_chaos.cluster.policies import Policies, PolicyRef, content, policy_ref
+from acns_chaos.cluster.prober import is_prober
+from acns_chaos.cluster.replicas import is_ready
 from acns_chaos.cluster.stop import CENTRAL
 from acns_chaos.errors import Conflict, NotFound
 from acns_chaos.faults.undo import fresh
@@ -20,6 +24,7 @@ from acns_chaos.faults.undo import fresh
 __all__ = ["LEASES", "RECORDS", "Sight"]
 
 RECORDS = "/api/v1/namespaces/pets/configmaps"
+PODS = "/api/v1/namespaces/pets/pods"
 LEASES = "/apis/coordination.k8s.io/v1/leases"
 _RECORD = re.compile(r"acns-chaos-\d{8}t\d{6}-")
 
@@ -35,12 +40,14 @@ class Sight:
     api: Api
     original: dict[str, Any]
     _raw: dict[str, dict[str, Any]]
+    _ready: dict[str, int]
 
     def look_first(self, api: Api) -> None:
         """Take what is there now for what must always come back."""
         self.api = api
         self._raw = self.raw_policies()
         self.original = _contents(self._raw)
+        self._ready = self._ready_pods()
 
     def raw_policies(self) -> dict[str, dict[str, Any]]:
         """Every policy as it is stored, by kind, namespace and name."""
@@ -53,6 +60,27 @@ class Sight:
     def is_original(self) -> bool:
         """Whether every policy is as the world has it."""
         return self.policies() == self.original
+
+    def is_whole(self) -> bool:
+        """Whether every workload has its Ready pods, and no pod is one of ours."""
+        return self._ready_pods() == self._ready and not self.probers()
+
+    def probers(self) -> list[str]:
+        """Names of prober pods, also of those that end."""
+        return [str(one["metadata"]["name"]) for one in self._pods() if is_prober(one)]
+
+    def _pods(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.api.get(PODS)["items"]
+        return found
+
+    def _ready_pods(self) -> dict[str, int]:
+        """How many Ready pods each workload has."""
+        there = [
+            one
+            for one in self._pods()
+            if not is_prober(one) and is_ready(one) and not one["metadata"].get("deletionTimestamp")
+        ]
+        return dict(Counter(map(workload_of, there)))
 
     def put_right(self, wanted: dict[str, dict[str, Any]] | None = None) -> None:
         """Write policies as they were at the start, or as somebody else's fault made them.

@@ -151,11 +151,10 @@ class Stand(Sight):
     def renew(self) -> None:
         """Make the lab as it was at its start: put its policies right, or start another."""
         self.tidy()
-        if self.is_original():
-            return
-        with contextlib.suppress(ApiError):
-            self.put_right()
         if not self.is_original():
+            with contextlib.suppress(ApiError):
+                self.put_right()
+        if not (self.is_original() and self.is_whole()):
             self.restart_lab()
 
     def restart_lab(self) -> None:

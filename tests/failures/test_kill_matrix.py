@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.failures import kill_matrix
-from tests.failures.experiments import KINDS, experiment
+from tests.failures.experiments import KINDS, MORE, experiment
 from tests.failures.killing import AFTER, BEFORE, JANITOR, LATE, WATCHED, caught
 from tests.failures.points import Point, points_of
 from tests.failures.stand import Stand
@@ -19,7 +20,7 @@ SEED = os.environ.get("ACNS_CHAOS_SEED", "5")
 
 
 @pytest.mark.parametrize(
-    ("kinds", "sample"), loop([("modify,create", 8), (",".join([*KINDS, "flagship"]), 120)])
+    ("kinds", "sample"), loop([("modify,create", 8), (",".join(kill_matrix.ALL), 120)])
 )
 def test_a_sample_of_the_kill_matrix(
     kinds: str, sample: int, capfd: pytest.CaptureFixture[str], tmp_path: Path
@@ -77,10 +78,35 @@ def test_what_is_left_in_the_temporary_folder_is_seen(tmp_path: Path) -> None:
 
 
 def test_there_is_an_experiment_for_each_kind_of_fault() -> None:
-    """Modify, delete, create, several objects, cluster-wide and invalid."""
+    """Modify, delete, create, several objects, cluster-wide and invalid; probers and restarts."""
     assert set(KINDS) == {
         *("modify", "delete", "create", "moved", "two-documents", "clusterwide", "invalid")
     }
+    assert set(MORE) == {"prober", "flapping", "restart"}
+    for kind in MORE:
+        assert kind in kill_matrix.ALL
+
+
+def test_a_sample_holds_every_kind() -> None:
+    """One of each comes first; the rest keep their order, and none is lost."""
+    point = Point("acns-chaos/", "get", "things", "pets", "a", "/things/a", False, 1)
+    kinds = ["modify"] * 5 + ["create", "prober"] + ["modify"]
+    cases = [
+        kill_matrix.Case(kind, replace(point, nth=number), BEFORE, WATCHED)
+        for number, kind in enumerate(kinds)
+    ]
+    ordered = kill_matrix.of_each_kind_first(cases)
+    assert {one.kind for one in ordered[:3]} == {"modify", "create", "prober"}
+    assert sorted(ordered, key=cases.index) == cases
+
+
+def test_pods_of_a_workload_look_alike() -> None:
+    """Whatever letters their controller gave them; a Service of that name does not."""
+    first, second = (
+        _request("delete", f"order-service-5f9f9c7c8b-{ending}") for ending in ("7wq2k", "x2x9k")
+    )
+    assert [one.nth for one in points_of([first, second])] == [1, 2]
+    assert len({one.name for one in points_of([first, second])}) == 1
 
 
 def test_reads_are_met_again_after_each_write() -> None:

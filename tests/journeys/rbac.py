@@ -134,6 +134,17 @@ class Accounts:
         command += [f"--serviceaccount=acns-chaos:{account}"]
         self.kubectl(*command, *(["-n", namespace] if namespace else []))
 
+    @contextmanager
+    def bound(self, account: str, *roles: str) -> Iterator[None]:
+        """Bind Roles of namespace `pets` to an account for a while."""
+        for role in roles:
+            self.bind(account, "Role", role, "pets")
+        try:
+            yield
+        finally:
+            for role in roles:
+                self.kubectl("delete", "rolebinding", f"{account}-{role}", "-n", "pets")
+
     def kubeconfig(self, account: str) -> Path:
         """A kubeconfig with nothing but a token of a service account."""
         if account not in self._tokens:
@@ -246,6 +257,11 @@ class Accounts:
             )
             for one in Policies(self.lab.api).all()
         }
+
+    def pods(self) -> list[str]:
+        """Names of the namespace's pods."""
+        found = self.lab.api.get("/api/v1/namespaces/pets/pods")["items"]
+        return sorted(str(one["metadata"]["name"]) for one in found)
 
     def records(self) -> list[str]:
         """Records that stand in the namespace."""

@@ -15,6 +15,7 @@ import pytest
 
 from acns_chaos.cli.catalogue import entries
 from acns_chaos.cluster.kubeconfig import kubeconfig_api
+from acns_chaos.cluster.pods import workload_of
 from tests.journeys.conftest import Chaos, Done, Lab
 from tests.journeys.hosts import ROOT, own
 from tests.journeys.labs import end_lab, start_lab
@@ -35,7 +36,7 @@ class Played:
     Attributes:
         done: how it ended.
         before, after: the content of every policy.
-        pods: names of all pods afterwards, but for what the world has.
+        pods: names of all pods afterwards, but for what the world has or its controllers made anew.
     """
 
     done: Done
@@ -50,8 +51,11 @@ def name(file: Path) -> str:
 
 
 def pods_of(lab: Lab) -> set[str]:
-    """Names of the pods there are."""
-    return {str(one["metadata"]["name"]) for one in lab.api.get("/api/v1/pods")["items"]}
+    """The pods there are, by namespace and workload: one that is made anew has another name."""
+    return {
+        f"{one['metadata']['namespace']}/{workload_of(one)}"
+        for one in lab.api.get("/api/v1/pods")["items"]
+    }
 
 
 def play(file: Path | dict[str, Any], folder: Path) -> Played:
@@ -146,12 +150,45 @@ def test_what_fails_open_is_found_by_a_closed_claim_and_by_nothing_else(
     assert found.done.outcome == "HELD", found.done.output
 
 
-def test_whoever_asks_for_names_notices_and_nobody_else_does(tmp_path: Path) -> None:
-    """Without DNS the shop goes on: pages, products and orders, until somebody looks a name up."""
+@pytest.mark.parametrize("file", [ROOT / "experiments/order-dns-egress.json"], ids=name)
+def test_without_names_nobody_notices_before_a_pod_restarts(
+    file: Path, played: dict[str, "Future[Played]"]
+) -> None:
+    """Orders, their page and readiness are fine until the restart; then none but the order is."""
+    done = played[name(file)].result().done
+    assert done.journal is not None
+    runs = done.journal["run"]
+    played_at = [one["activity"]["provider"]["func"] for one in runs].index("restart_pods")
+    asked = {
+        before: {
+            (one["activity"]["provider"]["func"], one["output"]["reading"])
+            for one in part
+            if one["activity"]["provider"]["func"]
+            in ("read_order", "read_storefront", "read_readiness")
+        }
+        for before, part in ((True, runs[:played_at]), (False, runs[played_at + 1 : -2]))
+    }
+    fine = {("read_order", "OPEN"), ("read_storefront", "OPEN"), ("read_readiness", "READY")}
+    assert asked[True] == fine
+    assert asked[False] == {("read_storefront", "FAILED"), ("read_readiness", "NOT_READY")}
+    detectors = done.journal["experiment"]["extensions"][0]["detectors"]
+    assert {one["activity"]["name"] for one in runs[played_at + 1 : -2]} == set(detectors)
+    (restart,) = done.section["restarts"]
+    assert (restart["problem"], bool(restart["ready"])) == ("", True)
+
+
+def test_a_restart_alone_is_noticed_by_nobody(tmp_path: Path) -> None:
+    """With the policy as it should be the pod is Ready again sooner than a stuck one is told."""
     experiment = json.loads((ROOT / "experiments/order-dns-egress.json").read_text())
-    names = [one["name"] for one in experiment["method"]]
-    position = names.index("orders are accepted all the while")
+    restart, stuck = (
+        next(one for one in experiment["method"] if one["provider"]["func"] == func)
+        for func in ("restart_pods", "read_readiness")
+    )
+    stuck["provider"]["arguments"] |= {"expect": "NOT_READY", "deadline": 1, "hold": 3}
+    experiment["method"] = [restart, stuck]
+    experiment["extensions"] = []
     found = play(experiment, tmp_path / "lab")
     assert found.done.journal is not None
-    silent = found.done.journal["run"][position]["output"]
-    assert silent["reading"] == "OPEN", silent
+    assert found.done.journal["run"][1]["output"]["reading"] == "READY", found.done.output
+    assert found.done.outcome == "HELD", found.done.output
+    assert found.done.section["restarts"][0]["ready"]

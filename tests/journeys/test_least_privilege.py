@@ -48,9 +48,15 @@ pytestmark = [
 POLICY = "allow-store-front-traffic"
 FLAGSHIP = "experiments/storefront-ingress.json"
 EXPERIMENTS = {one.file: one for one in entries(sorted(ROOT.glob("experiments/*.json")))}
-# What needs a pod of its own; what is clusterwide is refused before anybody asks for rights.
-MORE = {file for file, one in EXPERIMENTS.items() if "prober" in one.needs.split(", ")}
-PLAIN = [FLAGSHIP, *sorted({*EXPERIMENTS} - MORE - {FLAGSHIP})]
+# What needs rights that are bound nowhere by themselves (test_least_privilege_pods); what is
+# clusterwide is refused before anybody asks for rights.
+MORE = {
+    file: tier
+    for file, one in sorted(EXPERIMENTS.items())
+    for tier in ("prober", "restart")
+    if tier in one.needs.split(", ")
+}
+PLAIN = [FLAGSHIP, *sorted(EXPERIMENTS.keys() - MORE.keys() - {FLAGSHIP})]
 CLAIMS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("probes/*.json"))
 
 
@@ -210,16 +216,16 @@ def test_an_experiment_ends_as_it_should_with_its_shipped_roles(
     assert {one["restored"]["by"] for one in done.section["faults"]} <= {by}
 
 
-@pytest.mark.parametrize("experiment", loop(sorted(MORE)))
-def test_what_needs_a_prober_says_so_and_changes_nothing(
-    accounts: Accounts, experiment: str
+@pytest.mark.parametrize(("experiment", "tier"), loop(MORE.items()))
+def test_what_needs_more_says_so_and_changes_nothing(
+    accounts: Accounts, experiment: str, tier: str
 ) -> None:
     """With the account of deploy/cronjob.yaml alone, the file that grants the rest is named."""
-    before = accounts.versions()
+    before, pods = accounts.versions(), accounts.pods()
     done = accounts.chaos(experiment)
     assert done.code == 1
-    assert "deploy/rbac/prober.yaml" in done.output
-    assert accounts.versions() == before
+    assert f"deploy/rbac/{tier}.yaml" in done.output
+    assert (accounts.versions(), accounts.pods()) == (before, pods)
 
 
 @pytest.mark.parametrize("claim", loop(CLAIMS))

@@ -174,7 +174,7 @@ async def test_a_method_that_does_not_fit(lab: InProcessLab, method: str, path: 
 @pytest.mark.parametrize(
     ("method", "path", "message"),
     [
-        ("DELETE", PODS, "deletecollection of pods"),
+        ("DELETE", "/api/v1/namespaces/pets/services", "deletecollection of services"),
         ("GET", f"{PODS}/shop/attach", "pods/attach"),
         ("GET", "/apis/apps/v1/namespaces/pets/deployments/shop/scale", "deployments.apps/scale"),
         ("GET", f"{CONFIG_MAPS}?colour=red", "the parameter colour=red of list"),

@@ -190,17 +190,38 @@ async def test_its_spec_cannot_be_changed(running: InProcessLab) -> None:
     assert (await running.patch(f"{PODS}/asker", relabelled)).code == 200
 
 
-async def test_a_pod_of_a_controller_cannot_be_deleted(running: InProcessLab) -> None:
-    """Nobody in the lab would make it anew."""
-    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "s", "uid": "u"}
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("ReplicaSet", "delete of pods of a ReplicaSet that is not there or has no template"),
+        ("DaemonSet", "delete of pods of a DaemonSet, which a controller would make anew"),
+    ],
+)
+async def test_a_pod_that_nobody_would_make_anew_cannot_be_deleted(
+    running: InProcessLab, kind: str, why: str
+) -> None:
+    """Neither alone nor with all others, of which then none is."""
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": "s", "uid": "u"}
     pod = bare("owned")
     pod["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
-    await running.call("POST", PODS, pod)
-    reply = await running.call("DELETE", f"{PODS}/owned")
-    assert (reply.code, reply.message) == (
-        501,
-        "the lab does not model delete of pods that a controller would make anew",
-    )
+    for one in (bare("asker"), pod):
+        await running.call("POST", PODS, one)
+    for path in (f"{PODS}/owned", PODS):
+        reply = await running.call("DELETE", path)
+        assert (reply.code, reply.message) == (501, f"the lab does not model {why}")
+    assert (await running.call("GET", f"{PODS}/asker")).code == 200
+
+
+async def test_all_bare_pods_can_be_deleted_at_once(running: InProcessLab) -> None:
+    """Those that a selector chooses, with one grace for all."""
+    for name in ("one", "two"):
+        await running.call("POST", PODS, bare(name, terminationGracePeriodSeconds=30))
+    await running.call("POST", PODS, bare("other", {"app": "other"}))
+    await settled()
+    path = f"{PODS}?labelSelector=app%3Dshop&gracePeriodSeconds=0"
+    assert (await running.call("DELETE", path)).code == 200
+    left = (await running.call("GET", PODS)).body["items"]
+    assert [one["metadata"]["name"] for one in left] == ["other"]
 
 
 # ---------------------------------------------------------------------- with a network

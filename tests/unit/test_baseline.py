@@ -299,7 +299,7 @@ class TestApply:
         api.edit(ingress=BROKEN, ingressDeny=[{"fromEntities": ["world"]}])
         api.objects[STOREFRONT]["metadata"].update(finalizers=["keep"], managedFields=[])
         told = applied(api, place)
-        assert told == [f"Replaced CiliumNetworkPolicy {FRONT}, read back as known-good."]
+        assert told == [f"Replaced CiliumNetworkPolicy {FRONT}, read back as the set has it."]
         assert policy_writes(api) == [("PUT", "allow-store-front-traffic")]
         assert api.objects[STOREFRONT]["spec"] == good
         assert api.objects[STOREFRONT]["metadata"]["finalizers"] == ["keep"]
@@ -322,7 +322,7 @@ class TestApply:
         del api.objects[STOREFRONT]
         api.objects[f"{NATIVE}/native"] = native()
         assert applied(api, place) == [
-            f"Created CiliumNetworkPolicy {FRONT}, read back as known-good."
+            f"Created CiliumNetworkPolicy {FRONT}, read back as the set has it."
         ]
         assert f"{NATIVE}/native" in api.objects
         assert applied(api, place, prune=True) == [

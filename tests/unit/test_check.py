@@ -106,6 +106,9 @@ def _set(*path: Any) -> Callable[[Document], None]:
     return change
 
 
+RESTART = ours("action", "restart", "restart_pods", workload="a")
+
+
 def _add(where: str, activity: Document) -> Callable[[Document], None]:
     return lambda document: document[where].append(activity)
 
@@ -143,6 +146,8 @@ TRAPS: list[tuple[str, Callable[[Document], None]]] = [
     ("secret-in-configuration", _set("configuration", "api_token", "hush")),
     ("name-undeclared", _set("method", 1, "provider", "arguments", "timeout", "${patiense}")),
     ("configuration-unused", _set("configuration", "more", 1)),
+    ("restart-elsewhere", _add("rollbacks", RESTART)),
+    ("restart-not-awaited", _add("method", RESTART)),
     ("activity-type", _set("method", 1, "type", "porbe")),
     ("activity-name", _set("method", 1, "name", "")),
     ("provider-missing", _drop("method", 1, "provider")),
@@ -193,6 +198,13 @@ def test_each_trap_is_found(good: Document, rule: str, change: Callable[[Documen
         assert one.sentence.endswith(".")
         assert one.mend.endswith((".", "?", "”."))
         assert one.where
+
+
+def test_a_restart_that_is_waited_for_is_sound(good: Document) -> None:
+    """The last activity of the method waits until the pods are Ready."""
+    ready = ours("probe", "ready", "read_readiness", workload="a", deadline=30)
+    good["method"] += [RESTART, ready]
+    assert findings(good) == []
 
 
 def test_secrets_beside_a_probe_in_the_configuration(good: Document) -> None:

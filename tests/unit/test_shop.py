@@ -78,6 +78,16 @@ def test_what_each_answer_means(shop: str, path: str, state: str) -> None:
     assert read(shop, path)["reading"] == state
 
 
+@pytest.mark.parametrize(
+    ("path", "state"),
+    [("/502", "FAILED"), ("/504", "FAILED"), ("/silence", "FAILED"), ("/200", "OPEN")],
+)
+def test_a_failure_is_read_where_it_is_asked_for(shop: str, path: str, state: str) -> None:
+    """Then whatever keeps a customer from being served is one: a 5xx, and silence."""
+    told = read(shop, path, expect="FAILED")
+    assert (told["reading"], told["met"]) == (state, state == "FAILED")
+
+
 def test_silence_is_denied(shop: str) -> None:
     """No answer within the time-out."""
     told = read(shop, "/silence", expect="DENIED")

@@ -44,6 +44,32 @@ def restoring(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def restarting(subject: Subject) -> Iterator[Finding]:
+    """Pods that were restarted start again when the policies are back, and take their time."""
+    for one in subject.activities:
+        if one.does("restart_pods") and one.phase != "method":
+            yield Finding(
+                *(ERROR, "restart-elsewhere", one.where),
+                "Pods are restarted outside of the method.",
+                "Move it to the method, before the restore.",
+            )
+    method = subject.of("method")
+    last = max((n for n, one in enumerate(method) if one.does("restart_pods")), default=-1)
+    waits = any(
+        one.function == "read_readiness"
+        and one.arguments.get("expect", "READY") == "READY"
+        and one.arguments.get("deadline")
+        for one in method[last + 1 :]
+    )
+    if last >= 0 and not waits:
+        yield Finding(
+            *(WARNING, "restart-not-awaited", method[last].where),
+            "Nothing waits for the restarted pods, so the hypothesis after the method may ask "
+            "before they are Ready.",
+            "End the method with acns_chaos.probes.read_readiness and its `deadline`.",
+        )
+
+
 def claims(subject: Subject) -> Iterator[Finding]:
     """A policy that fails open makes no drops at all: only a closed claim finds it."""
     probes = subject.of("hypothesis")
@@ -111,4 +137,4 @@ def roles(subject: Subject) -> Iterator[Finding]:
         )
 
 
-RULES = (restoring, claims, roles)
+RULES = (restoring, restarting, claims, roles)

@@ -113,7 +113,7 @@ def needs_of_experiment(experiment: Mapping[str, Any]) -> list[Need]:
     faults = [
         mapping(one.get("arguments")) for one in providers if one.get("func") == "inject_fault"
     ]
-    if not faults:
+    if not faults and "restart_pods" not in probes:
         return [need for need in needs if need.tier == LOOK]
     for fault in faults:
         for kind, change in _changes(fault):

@@ -11,6 +11,7 @@ Not modelled: node ports; addresses of nodes answer only for pods in the host ne
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from acns_chaos.lab.api.controllers.endpoints import is_ready
@@ -49,6 +50,8 @@ class Directory:
         self._outside = {ip: host for host in world.outside.values() for ip in host.addresses}
         self._fresh = False
         self._pods: dict[tuple[str, str], Pod] = {}
+        # Those with an address whose containers have not started.
+        self._starting: dict[tuple[str, str], Pod] = {}
         self._by_ip: dict[str, Pod] = {}
         # The same nodes by name and by address.
         self._nodes: dict[str, Node] = {}
@@ -85,14 +88,22 @@ class Directory:
 
     def _refresh_pods(self, namespaces: Mapping[str, Mapping[str, Any]]) -> None:
         first = next(iter(self._nodes), "lab")
-        self._pods = {}
+        self._pods, self._starting = {}, {}
         for raw in self._store.list("Pod"):
-            if raw.get("status", {}).get("phase") == "Running":
+            phase = raw.get("status", {}).get("phase") or ""
+            if phase not in ("Pending", "Running"):
+                continue
+            starting = bool(raw.get("status", {}).get("podIP")) and not _runs(raw, phase)
+            if phase == "Running" or starting:
                 node = raw["spec"].get("nodeName")
                 namespace = namespaces.get(raw["metadata"]["namespace"])
                 pod = running_pod(raw, namespace, node if node in self._nodes else first)
-                self._pods[pod.namespace, pod.name] = pod
-        own = [pod for pod in self._pods.values() if not pod.raw["spec"].get("hostNetwork")]
+                if starting:
+                    # Policies know it, and nothing in it listens yet.
+                    pod = replace(pod, listening=frozenset())
+                (self._starting if starting else self._pods)[pod.namespace, pod.name] = pod
+        known = [*self._pods.values(), *self._starting.values()]
+        own = [pod for pod in known if not pod.raw["spec"].get("hostNetwork")]
         self._by_ip = {pod.ip: pod for pod in own}
         self._node_ports = frozenset(
             (pod.ip, *port)
@@ -107,6 +118,11 @@ class Directory:
         """The running pod of that name."""
         self._refresh()
         return self._pods.get((namespace, name))
+
+    def starting(self, namespace: str, name: str) -> Pod | None:
+        """The pod of that name that has an address, and whose init containers are at work."""
+        self._refresh()
+        return self._starting.get((namespace, name))
 
     def pods(self) -> Iterable[Pod]:
         """Every running pod."""
@@ -127,7 +143,7 @@ class Directory:
         self._refresh()
         if endpoint.kind == "pod":
             namespace, _, name = endpoint.name.partition("/")
-            pod = self._pods.get((namespace, name))
+            pod = self._pods.get((namespace, name)) or self._starting.get((namespace, name))
             return pod.node if pod else self.node()
         node = self._node_ips.get(endpoint.ip)
         return node.name if node else ""
@@ -284,6 +300,12 @@ class Directory:
     def outside_host(self, ip: str) -> Outside | None:
         """The host outside at an address, None when the world knows of none."""
         return self._outside.get(ip)
+
+
+def _runs(pod: Mapping[str, Any], phase: str) -> bool:
+    """Whether a container of a raw Pod runs; one without statuses goes by its phase."""
+    states = [one.get("state") or {} for one in pod["status"].get("containerStatuses") or ()]
+    return phase == "Running" and (not states or any("waiting" not in one for one in states))
 
 
 def _service_port(service: Mapping[str, Any], port: int, protocol: str) -> Mapping[str, Any] | None:

@@ -45,11 +45,16 @@ def say_started(write: Write, directory: Directory, at: float) -> None:
         directory: the pods.
         at: seconds since 1970.
     """
-    moment = datetime.fromtimestamp(at, UTC)
     for pod in directory.pods():
-        labels = pod.raw["metadata"].get("labels") or {}
-        for line in _start_lines(labels.get("app") or labels.get("k8s-app"), pod.name, moment):
-            say(write, pod, line)
+        say_begun(write, pod, at)
+
+
+def say_begun(write: Write, pod: Pod, at: float) -> None:
+    """One pod writes what its program says when it starts; arguments as of `say_started`."""
+    labels = pod.raw["metadata"].get("labels") or {}
+    moment = datetime.fromtimestamp(at, UTC)
+    for line in _start_lines(labels.get("app") or labels.get("k8s-app"), pod.name, moment):
+        say(write, pod, line)
 
 
 def _start_lines(app: str | None, host: str, at: datetime) -> list[str]:

@@ -31,6 +31,7 @@ from acns_chaos.lab.net.tools.toolbox import Tools
 from acns_chaos.lab.net.traffic import Traffic
 from acns_chaos.lab.net.truth import Truth
 from acns_chaos.lab.net.visits import Visits
+from acns_chaos.lab.net.waiting_pods import WaitingPods
 from acns_chaos.lab.world import World
 
 STOREFRONT_VARIABLE = "ACNS_CHAOS_STOREFRONT_URL"
@@ -95,10 +96,14 @@ class Network:
         self._exposition = Exposition(self.metrics)
         self.scraper = Scraper(self.metrics, clock, world.scrape_seconds)
         self.prometheus = Prometheus(self.scraper, clock)
+        images = Images(world.images)
+        self.waiting = WaitingPods(
+            self.directory, images, self.resolver, self.connections, self.logs.write, clock
+        )
         self._tools = Tools(
             self.directory,
             self.zone,
-            Images(world.images),
+            images,
             self.resolver,
             self.connections,
             self.shop,

@@ -6,22 +6,28 @@ whole grace period, as with a first process that does not listen to SIGTERM.
 """
 
 import asyncio
-from ipaddress import ip_network
 
+from acns_chaos.lab.api.controllers.addresses import Addresses, node_address
+from acns_chaos.lab.api.controllers.conditions import condition, container_status
 from acns_chaos.lab.api.failures import Json
 from acns_chaos.lab.api.kinds.objects import now
+from acns_chaos.lab.api.pods.owned import owner_of
 from acns_chaos.lab.api.reading.printing import at
 from acns_chaos.lab.api.store import Change, Store
-
-_ANY_NETWORK = "10.244.0.0/24"
 
 
 class BarePods:
     """Runs the bare pods of a store."""
 
-    def __init__(self, store: Store) -> None:
-        """Follow a store; pods must be created on a running event loop from here on."""
+    def __init__(self, store: Store, addresses: Addresses | None = None) -> None:
+        """Follow a store; pods must be created on a running event loop from here on.
+
+        Args:
+            store: where the pods are.
+            addresses: what nodes have to give; None when nobody else takes any.
+        """
         self._store = store
+        self._addresses = addresses or Addresses(store)
         store.on_change(self._on_change)
 
     def _on_change(self, change: Change) -> None:
@@ -63,7 +69,7 @@ class BarePods:
                 f"0/{len(nodes)} nodes are available: {len(nodes)} node(s) didn't match Pod's node "
                 "affinity/selector."
             )
-            found = _condition("PodScheduled", "False", "Unschedulable", why)
+            found = condition("PodScheduled", "False", "Unschedulable", why)
             self._write(pod, {**pod["status"], "conditions": [found]})
             return
         pod["spec"]["nodeName"] = fitting[0]["metadata"]["name"]
@@ -74,38 +80,32 @@ class BarePods:
         pod = self._find(who)
         if pod is None:
             return
-        address, host, moment = self._free_address(node), _host(node), now()
+        address, host, moment = self._addresses.take(node), node_address(node), now()
         gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or ()]
         unmet = [
             f'corresponding condition of pod readiness gate "{gate}" does not exist.'
             for gate in gates
         ]
         ready = (
-            _condition("Ready", "False", "ReadinessGatesNotReady", ", ".join(unmet))
+            condition("Ready", "False", "ReadinessGatesNotReady", ", ".join(unmet))
             if unmet
-            else _condition("Ready", "True")
+            else condition("Ready", "True")
         )
         plain = ("PodReadyToStartContainers", "Initialized", "ContainersReady", "PodScheduled")
         container = pod["spec"]["containers"][0]
         status = {
             **pod["status"],
             "phase": "Running",
-            "conditions": [*(_condition(kind, "True") for kind in plain), ready],
+            "conditions": [*(condition(kind, "True") for kind in plain), ready],
             "hostIP": host,
             "hostIPs": [{"ip": host}],
             "podIP": address,
             "podIPs": [{"ip": address}],
             "startTime": moment,
             "containerStatuses": [
-                {
-                    "name": container["name"],
-                    "ready": True,
-                    "started": True,
-                    "restartCount": 0,
-                    "image": container["image"],
-                    "imageID": "",
-                    "state": {"running": {"startedAt": moment}},
-                }
+                container_status(
+                    container, {"running": {"startedAt": moment}}, ready=True, started=True
+                )
             ],
         }
         self._write(pod, status)
@@ -118,7 +118,7 @@ class BarePods:
             return
         status = pod["status"]
         conditions = [
-            _condition(one["type"], "False", "PodFailed")
+            condition(one["type"], "False", "PodFailed")
             if one["type"] in ("Ready", "ContainersReady")
             else one
             for one in status["conditions"]
@@ -142,30 +142,6 @@ class BarePods:
         metadata = pod["metadata"]
         self._store.write_status("Pod", metadata["namespace"], metadata["name"], status, "kubelet")
 
-    def _free_address(self, node: Json) -> str:
-        """The first address of the node's range that no pod and no node has."""
-        network = ip_network(at(node, "spec", "podCIDR") or _ANY_NETWORK)
-        used = {at(pod, "status", "podIP") for pod in self._store.list("Pod")}
-        # The first is the node's own.
-        hosts = (str(one) for number, one in enumerate(network.hosts()) if number)
-        return next(one for one in hosts if one not in used)
-
 
 def _is_bare(pod: Json) -> bool:
-    return not any(one.get("controller") for one in pod["metadata"].get("ownerReferences") or ())
-
-
-def _host(node: Json) -> str:
-    addresses = at(node, "status", "addresses") or ()
-    return next((str(one["address"]) for one in addresses if one["type"] == "InternalIP"), "")
-
-
-def _condition(kind: str, status: str, reason: str = "", message: str = "") -> Json:
-    why = {key: text for key, text in (("reason", reason), ("message", message)) if text}
-    return {
-        "type": kind,
-        "status": status,
-        "lastProbeTime": None,
-        "lastTransitionTime": now(),
-        **why,
-    }
+    return owner_of(pod) is None

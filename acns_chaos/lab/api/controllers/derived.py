@@ -50,10 +50,16 @@ class Derived:
         for key, obj in present.items():
             if key not in wanted and _is_ours(obj):
                 self._store.delete(*key)
+                self._forget(obj)
         for key, obj in wanted.items():
             old = present.get(key)
             if old is None or (_is_ours(old) and _without_set(old) != obj):
                 self._store.put(obj)
+
+    def _forget(self, gone: Json) -> None:
+        """Let another pod of the same name have an endpoint of its own."""
+        if gone["kind"] == "CiliumEndpoint":
+            self._endpoints.forget(gone["status"].get("id"))
 
     def _wanted(self) -> Iterator[Json]:
         namespaces = {
@@ -65,7 +71,8 @@ class Derived:
             pod
             for pod in self._store.list("Pod")
             if pod["metadata"]["namespace"] in namespaces
-            and at(pod, "status", "phase") == "Running"
+            # Its address is there, and Cilium knows it, before its first container starts.
+            and at(pod, "status", "phase") in ("Pending", "Running")
             and at(pod, "status", "podIP")
         ]
         zones = {
@@ -142,6 +149,10 @@ class _Numbers:
             self._taken.add(number)
             self._given[text] = self._first + number
         return self._given[text]
+
+    def forget(self, number: int | None) -> None:
+        """Give whatever has a number another one when it is asked for again."""
+        self._given = {text: given for text, given in self._given.items() if given != number}
 
 
 def _key(obj: Json) -> tuple[str, str, str]:

@@ -130,7 +130,7 @@ RESOURCES = (
         "pods",
         "Pod",
         short=("po",),
-        verbs=("create", "delete", *_RELABEL),
+        verbs=("create", "delete", "deletecollection", *_RELABEL),
         status=True,
         generation=True,
         returns_object=True,

@@ -16,7 +16,7 @@ from acns_chaos.lab.api.kinds import batch_kinds, events_view
 from acns_chaos.lab.api.kinds.objects import generated_name, new_uid, now
 from acns_chaos.lab.api.kinds.resources import RESOURCES, Resource
 from acns_chaos.lab.api.options import DeleteOptions, WriteOptions
-from acns_chaos.lab.api.pods import bare
+from acns_chaos.lab.api.pods import bare, owned
 from acns_chaos.lab.api.store import Store
 from acns_chaos.lab.api.writing.admission import prepared, require_valid
 from acns_chaos.lab.api.writing.bodies import JSON, YAML, parse
@@ -256,10 +256,8 @@ class Writes:
             )
         if resource.kind == "Namespace" and self._store.list("Pod", target.name):
             raise failures.not_modelled("delete of a namespace with pods in it")
-        if resource.bare and obj["metadata"].get("ownerReferences"):
-            raise failures.not_modelled(
-                f"delete of {resource.qualified} that a controller would make anew"
-            )
+        if resource.bare:
+            owned.require_replaceable(self._store, obj)
         if not options.dry_run:
             obj = self._remove(resource, obj, options.grace)
         if resource.returns_object or obj["metadata"].get("deletionTimestamp"):
@@ -286,6 +284,11 @@ class Writes:
                 metadata.update(deletionTimestamp=now(seconds), deletionGracePeriodSeconds=seconds)
                 return self._store.commit(obj)
             return obj
+        if resource.bare and not metadata.get("deletionTimestamp"):
+            # Its controller goes by the mark, also where nothing is waited for.
+            metadata.update(deletionTimestamp=now(), deletionGracePeriodSeconds=0)
+            obj = self._store.commit(obj)
+            metadata = obj["metadata"]
         if metadata.get("finalizers"):
             if not metadata.get("deletionTimestamp"):
                 metadata.update(deletionTimestamp=now(), deletionGracePeriodSeconds=0)
@@ -309,6 +312,8 @@ class Writes:
         """
         for obj in objects:
             options.check(target.resource, obj)
+            if target.resource.bare:
+                owned.require_replaceable(self._store, obj)
         if options.dry_run:
             return objects
-        return [self._remove(target.resource, obj) for obj in objects]
+        return [self._remove(target.resource, obj, options.grace) for obj in objects]

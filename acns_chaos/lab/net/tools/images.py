@@ -28,10 +28,14 @@ class Images:
         """
         for candidate in pod.raw["spec"]["containers"]:
             if container in ("", candidate["name"]):
-                image = candidate["image"].split("@")[0]
-                repository = image.rsplit(":", 1)[0] if ":" in image.rsplit("/", 1)[-1] else image
-                for known, base in self._images.items():
-                    if repository == known or repository.endswith(f"/{known}"):
-                        return base
-                return _UNKNOWN
+                return self.base(candidate["image"])
         return None
+
+    def base(self, image: str) -> str:
+        """The base of an image, as a container names it."""
+        image = image.partition("@")[0]
+        repository = image.rsplit(":", 1)[0] if ":" in image.rsplit("/", 1)[-1] else image
+        for known, base in self._images.items():
+            if repository == known or repository.endswith(f"/{known}"):
+                return base
+        return _UNKNOWN
