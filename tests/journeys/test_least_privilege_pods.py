@@ -17,7 +17,7 @@ from tests.journeys.conftest import Chaos, Lab
 from tests.journeys.hosts import own
 from tests.journeys.labs import end_lab, start_lab
 from tests.journeys.minimal import activity, experiment, read, restore
-from tests.journeys.rbac import EXPERIMENTER, JANITOR, Accounts, Granted, granted, hang_up
+from tests.journeys.rbac import EXPERIMENTER, JANITOR, Accounts, Granted, granted
 from tests.journeys.test_least_privilege import EXPERIMENTS, MORE, uncovered
 from tests.tiers import loop
 
@@ -58,7 +58,7 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
         found.apply_all()
         yield found
     finally:
-        hang_up(api)
+        api.close()
         end_lab(process)
 
 
