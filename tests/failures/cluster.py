@@ -65,6 +65,7 @@ class Cluster:
         self._lists: dict[str, list[dict[str, Any]]] = {
             "/api/v1/namespaces": [{"metadata": {"name": "pets"}}],
             "/api/v1/pods": [pod("store-front-1", "store-front", 8080)],
+            "/api/v1/namespaces/pets/pods": [pod("store-front-1", "store-front", 8080)],
             "/api/v1/services": [],
         }
         self.load("/api/v1/namespaces/pets", {"metadata": {"name": "pets"}})
