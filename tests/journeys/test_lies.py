@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,10 +207,17 @@ def test_an_interrupted_run_is_no_pass(
     short: Experiment,
     unchanged: Callable[[], None],
     number: signal.Signals,
+    tmp_path: Path,
 ) -> None:
     """1.44 swallows SIGTERM, SIGHUP kills, SIGUSR2 plays no rollbacks: restored all the same."""
     arguments(short, "customers are cut off").update(expect="OPEN", deadline=30)
-    done = chaos.interrupt(short, lambda: broken(lab), number)
+    # Played when the fault was seen in force: an earlier signal ends a fault that nobody saw.
+    sign = tmp_path / "realised"
+    names = [one["name"] for one in short["method"]]
+    touch = {"type": "process", "path": "touch", "arguments": str(sign)}
+    tell = {"type": "probe", "name": "say so", "provider": touch}
+    short["method"].insert(names.index("customers are cut off"), tell)
+    done = chaos.interrupt(short, lambda: sign.exists() and broken(lab), number)
     is_no_pass(done, "INCONCLUSIVE")
     unchanged()
 
