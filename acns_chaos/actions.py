@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from acns_chaos.cluster.policies import policy_ref
 from acns_chaos.errors import ArgumentError, FaultRefused, PolicyError
-from acns_chaos.evidence.arguments import names, numbers
+from acns_chaos.evidence.arguments import names, numbers, whole
 from acns_chaos.faults.runcontext import refusal
 from acns_chaos.faults.session import armed_run
 
@@ -157,11 +157,13 @@ def restart_pods(
 
     run = armed_run()
     try:
-        given = numbers({"pods": pods, "max_pods": max_pods, "timeout": timeout})
+        # A slip must never mean all of them.
+        number, most = whole("pods", pods, 0), whole("max_pods", max_pods, 1)
+        patience = numbers({"timeout": timeout})["timeout"]
     except ArgumentError as error:
-        raise FaultRefused(f"{error} Nothing was changed.".replace("..", ".")) from error
-    where, number = namespace or run.target.namespace, max(0, int(given["pods"]))
-    done = restart(run, where, workload, number, int(given["max_pods"]), given["timeout"])
+        raise FaultRefused(f"{error}. Nothing was changed.") from error
+    where = namespace or run.target.namespace
+    done = restart(run, where, workload, number, most, patience)
     sentence = f"{where}/{workload}: {', '.join(done['pods'])} deleted, others made"
     return {**done, "sentence": sentence}
 

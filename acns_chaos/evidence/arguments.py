@@ -10,7 +10,7 @@ from typing import Any
 from acns_chaos.errors import ArgumentError
 from acns_chaos.evidence.values import number
 
-__all__ = ["names", "numbers", "word"]
+__all__ = ["names", "numbers", "whole", "word"]
 
 
 def numbers(given: Mapping[str, Any]) -> dict[str, float]:
@@ -36,6 +36,18 @@ def numbers(given: Mapping[str, Any]) -> dict[str, float]:
             raise ArgumentError(f"{name} must be a number, not {value!r}")
         found[name] = read
     return found
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return *value* if it is a whole number that is not below *least*.
+
+    Raises:
+        ArgumentError: it is another number, or none.
+    """
+    read = numbers({name: value})[name]
+    if read < least or read != int(read):
+        raise ArgumentError(f"{name} must be a whole number from {least} on, not {value!r}")
+    return int(read)
 
 
 def word(name: str, value: Any, allowed: tuple[str, ...]) -> str:

@@ -85,7 +85,7 @@ def small(tier: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("file", "tier"), loop(ORDERED, len(FIRST)))
+@pytest.mark.parametrize(("file", "tier"), loop(ORDERED))
 def test_an_experiment_ends_as_it_should_with_the_roles_it_needs(
     accounts: Accounts, file: str, tier: str
 ) -> None:

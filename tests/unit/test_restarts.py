@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from acns_chaos.actions import restart_pods
 from acns_chaos.cluster.permissions import RESTARTED, needs_of_change, needs_of_run
 from acns_chaos.cluster.policies import POD, PolicyRef
 from acns_chaos.cluster.prober import MARK
@@ -13,7 +14,7 @@ from acns_chaos.errors import ApiError, FaultRefused, Forbidden
 from acns_chaos.evidence import readiness
 from acns_chaos.evidence.readiness import read_ready
 from acns_chaos.faults.restarts import not_ready, restart, see_ready_again
-from acns_chaos.faults.runcontext import RunContext
+from acns_chaos.faults.runcontext import RunContext, arm, disarm
 from tests.unit.fakes import FakeApi, run_on
 
 PODS = "/api/v1/namespaces/pets/pods"
@@ -133,6 +134,22 @@ def test_what_is_refused_deletes_nothing(change: Json, given: Json, sentence: st
     assert str(refused.value).endswith("Nothing was changed.")
     assert api.writes == []
     assert run.restarts == []
+
+
+@pytest.mark.parametrize(
+    "given", [{"pods": -1}, {"pods": 0.5}, {"pods": "x"}, {"max_pods": 0}, {"timeout": None}]
+)
+def test_a_slip_in_a_number_restarts_nothing(given: Json) -> None:
+    """Least of all every pod."""
+    api = Cluster(2)
+    run, _ = armed(api)
+    arm(run)
+    try:
+        with pytest.raises(FaultRefused, match=f"^{next(iter(given))} must be a .*was changed"):
+            restart_pods("order-service", **given)
+    finally:
+        disarm()
+    assert api.writes == []
 
 
 def test_kube_system_is_spared_even_as_the_experiments_namespace() -> None:
