@@ -62,7 +62,7 @@ fix: $(READY) ## format, and mend what the linter can
 bench: $(READY) ## the budgets, measured
 	$(BIN)/python -m tests.bench
 
-kill-matrix: $(READY) ## kill a run at every request it makes: everything must come back (half an hour)
+kill-matrix: $(READY) ## kill a run at every request it makes: everything must come back (an hour)
 	$(BIN)/python -m tests.failures.kill_matrix $(MATRIX)
 
 fault-matrix: $(READY) ## answer every request of inject and restore badly (an hour)

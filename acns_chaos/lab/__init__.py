@@ -16,15 +16,18 @@ What is not modelled is refused by name (501, or the refusal of a real server), 
   garbage collector follows owner references. Pods, nodes, services, endpoints, workloads,
   CiliumEndpoints and definitions come from the world: they can be read, and most of them
   relabelled. Their spec and their existence cannot be changed, nor can a namespace with pods in
-  it be deleted. One exception: a client may create a bare pod, of one container, and delete one
-  that no controller owns (``api.pods.bare`` says what it may hold; volumes, probes, init
-  containers, host network and the like are 501 by name, as are server-side apply and a deletion
-  of all). It is scheduled by its nodeSelector alone and runs at once: no image is pulled, its
-  command is not run, and it ends with its deletion or its activeDeadlineSeconds only. Who does act
-  is in ``api.controllers``: a namespace gets its account `default`, a Secret for an account its
-  token, a ClusterRole the rules it is made of, a service its Endpoints and EndpointSlice, a bare
-  pod its node and address, a pod its CiliumEndpoint (with an empty ``status.policy``, as is the
-  default).
+  it be deleted. Two exceptions. A client may create a bare pod, of one container, and delete it
+  (``api.pods.bare`` says what it may hold; volumes, probes, init containers, host network and the
+  like are 501 by name, as is server-side apply). It is scheduled by its nodeSelector alone and runs
+  at once: no image is pulled, its command is not run, and it ends with its deletion or its
+  activeDeadlineSeconds only. And a client may delete pods of a ReplicaSet or StatefulSet, which
+  then makes them anew from its template (``api.controllers.replicas``, ``.kubelet``); those of
+  other controllers, those of kube-system, and those with an init container that does anything but
+  wait for a port are 501 by name. Who does act is in ``api.controllers``: a namespace gets its
+  account `default`, a Secret for an account its token, a ClusterRole the rules it is made of, a
+  service its Endpoints and EndpointSlice, a new pod its node and address, a pod its CiliumEndpoint
+  (with an empty ``status.policy``, as is the default), a workload whose pods change the numbers in
+  its status.
 - Jobs and CronJobs run nowhere: they are stored and described, a CronJob makes no Job and a Job no
   pod, and a status is what a client writes there.
 - client certificates, basic authentication, and tokens that are bound to a node. A request without
@@ -48,7 +51,11 @@ What is not modelled is refused by name (501, or the refusal of a real server), 
 What is missing without an error, because nothing asks for it:
 
 - kubelet: no probe runs. Readiness is what the world says, whatever a policy does to the host; a
-  bare pod is ready unless it has a readiness gate.
+  bare pod is ready unless it has a readiness gate. A pod that is made anew has its address after
+  0.4 s and, where its containers would be probed, is Ready 0.8 s after they started; one that is
+  deleted ends after 0.5 s, or with its grace while its init container waits. On a cluster the
+  shop's own probes take 5 to 15 s. Of programs only the storefront's nginx needs something to
+  start: the names of its upstreams.
 - datapath: IPv6, Envoy (an HTTP rule lets every request through), encryption, node ports, a cluster
   mesh. The load balancer never takes a silent backend out of its rotation; real HTTP to the shop
   arrives at the first node and its first pod. Whom a second node sees after source NAT follows

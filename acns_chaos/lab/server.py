@@ -97,7 +97,8 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
     network = Network(store, world)
     addresses = Addresses(store)
     BarePods(store, addresses)
-    kubelet = Kubelet(store, addresses, network.waiting.initialise, network.waiting.started)
+    start = network.waiting
+    kubelet = Kubelet(store, addresses, start.initialise, start.begin, start.started)
     for secret in network.relay.secrets():
         load(store, secret)
     api = Api(

@@ -159,12 +159,12 @@ async def test_a_written_policy_shows_in_the_agents_gauges():
     """Rules, revision, enforcement status, changes, and how long the change took."""
     bench = Bench()
     before = exposed(bench, AGENT)
-    assert "cilium_policy 10\n" in before
+    assert "cilium_policy 11\n" in before
     assert 'status{enforcement="both"} 3' in before
     bench.store.delete("CiliumNetworkPolicy", "pets", "allow-product-service-traffic")
     await bench.clock.advance(0.5)
     after = exposed(bench, AGENT)
-    assert "cilium_policy 8\n" in after
+    assert "cilium_policy 9\n" in after
     assert 'status{enforcement="both"} 2' in after
     assert 'change_total{outcome="success"} 1' in after
     assert 'delay_count{source="custom-resource"} 1' in after

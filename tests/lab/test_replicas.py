@@ -89,13 +89,14 @@ class Place:
 
 
 @pytest.fixture
-async def place() -> AsyncIterator[Place]:
-    """The world `pets`."""
-    world, clock = load_world("pets"), JumpingClock()
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    """The world `pets`, or the one that a test asks for."""
+    world, clock = load_world(getattr(request, "param", "pets")), JumpingClock()
     store = _filled_store(world)
     net = Network(store, world, clock)
     start = net.waiting
-    kubelet = Kubelet(store, Addresses(store), start.initialise, start.started, clock.sleep)
+    ways = start.initialise, start.begin, start.started
+    kubelet = Kubelet(store, Addresses(store), *ways, clock.sleep)
     api = Api(store, TOKEN, net.exec, "v1.33.5+acns-chaos-lab", logs=net.logs)
     server = TestServer(api.application())
     await server.start_server(shutdown_timeout=0.1)
@@ -294,3 +295,41 @@ async def test_a_rehearsed_deletion_deletes_nothing(place: Place) -> None:
     await place.clock.advance(2)
     assert not place.pods(ORDERS)[OLD]["metadata"].get("deletionTimestamp")
     assert set(place.pods(ORDERS)) == {OLD}
+
+
+@pytest.mark.parametrize("place", ["pets-workshop"], indirect=True)
+async def test_a_storefront_without_names_crashes_and_starts_again(place: Place) -> None:
+    """It ends when it cannot look its upstreams up; with names the next start succeeds."""
+    (old,) = place.pods("store-front")
+    await place.delete(f"{PODS}/{old}")
+    await place.clock.advance(STOP_SECONDS + START_SECONDS + 6)
+    assert await place.word("store-front") == "0/1 CrashLoopBackOff"
+    pod = place.new("store-front")
+    (status,) = pod["status"]["containerStatuses"]
+    assert (status["restartCount"], status["lastState"]["terminated"]["exitCode"]) == (1, 1)
+    lines = place.net.logs.lines("pets", pod["metadata"]["name"], "store-front")
+    assert 'host not found in upstream "order-service"' in lines[0].text
+    assert ready_replicas(place, "store-front") == 0
+    assert place.net.directory.pod("pets", pod["metadata"]["name"]) is None
+    for policy in place.store.list("CiliumNetworkPolicy"):
+        place.store.delete("CiliumNetworkPolicy", "pets", policy["metadata"]["name"])
+    await place.clock.advance(30)
+    assert await place.word("store-front") == "1/1 Running"
+    assert ready_replicas(place, "store-front") == 1
+
+
+async def test_the_storefront_of_the_corrected_set_starts_again(place: Place) -> None:
+    """It may look its two upstreams up, and nothing else."""
+    (old,) = place.pods("store-front")
+    await place.delete(f"{PODS}/{old}")
+    await place.clock.advance(STOP_SECONDS + START_SECONDS + READY_SECONDS + 0.1)
+    assert await place.word("store-front") == "1/1 Running"
+    pod = place.net.directory.pod("pets", place.new("store-front")["metadata"]["name"])
+    assert pod is not None
+    looked = {
+        name: (await place.clock.run(place.net.resolver.lookup(pod, name)))[0]
+        for name in ("order-service", "product-service", "www.bing.com")
+    }
+    assert looked["order-service"]
+    assert looked["product-service"]
+    assert not looked["www.bing.com"]

@@ -98,7 +98,13 @@ class Network:
         self.prometheus = Prometheus(self.scraper, clock)
         images = Images(world.images)
         self.waiting = WaitingPods(
-            self.directory, images, self.resolver, self.connections, self.logs.write, clock
+            self.directory,
+            images,
+            self.resolver,
+            self.connections,
+            self.logs.write,
+            clock,
+            world.shop,
         )
         self._tools = Tools(
             self.directory,

@@ -1,10 +1,12 @@
-"""Init containers that wait for a port, and the first words of programs that start.
+"""What pods meet that start: init containers that wait for a port, names that a program needs.
 
 `until nc -zv HOST PORT; do echo TEXT; sleep N; done`: each attempt looks the name up anew, with the
 patience of the image's C library, and its packets are judged like anybody's. What busybox says goes
-into the container's log.
+into the container's log. The storefront's nginx looks its upstreams up when it begins, and ends
+when it cannot ("host not found in upstream").
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from acns_chaos.lab.api.pods.owned import wait_of
@@ -15,6 +17,7 @@ from acns_chaos.lab.net.logs import Write, say_begun
 from acns_chaos.lab.net.names.dns import Resolver
 from acns_chaos.lab.net.objects import Pod
 from acns_chaos.lab.net.tools.images import LIBRARIES, Images
+from acns_chaos.lab.world import Shop
 
 __all__ = ["WaitingPods"]
 
@@ -28,6 +31,7 @@ class WaitingPods:
         resolver, connections: the wire.
         write: the containers' logs.
         clock: for the pauses.
+        shop: whose storefront needs names, None without one.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class WaitingPods:
         connections: Connections,
         write: Write,
         clock: Clock,
+        shop: Shop | None = None,
     ) -> None:
         self._directory = directory
         self._images = images
@@ -45,6 +50,7 @@ class WaitingPods:
         self._connections = connections
         self._write = write
         self._clock = clock
+        self._shop = shop
 
     async def initialise(self, raw: dict[str, Any], container: dict[str, Any]) -> None:
         """Run an init container to its end, which may never come.
@@ -77,6 +83,34 @@ class WaitingPods:
             return f"{where} open", True
         why = "Connection refused" if outcome is Outcome.REFUSED else "Operation timed out"
         return f"nc: {where}: {why}", False
+
+    async def begin(self, raw: dict[str, Any]) -> bool:
+        """Let the program of a pod begin; False when it ends because it cannot.
+
+        Args:
+            raw: a pod whose init containers are done.
+        """
+        where = raw["metadata"]["namespace"], raw["metadata"]["name"]
+        pod, shop = self._directory.starting(*where), self._shop
+        if pod is None or shop is None or not self._is_front(pod, shop):
+            return True
+        container = raw["spec"]["containers"][0]
+        libc = LIBRARIES.get(self._images.base(container["image"]), "musl")
+        for upstream in (shop.orders, shop.products):
+            if not await self._resolver.lookup(pod, upstream, libc=libc):
+                at = datetime.fromtimestamp(self._clock.now(), UTC)
+                told = f'host not found in upstream "{upstream}" in /etc/nginx/conf.d/default.conf'
+                line = f"{at:%Y/%m/%d %H:%M:%S} [emerg] 1#1: {told}"
+                self._write(*where, container["name"], line)
+                return False
+        return True
+
+    def _is_front(self, pod: Pod, shop: Shop) -> bool:
+        service = self._directory.service(shop.namespace, shop.front) or {}
+        selector = (service.get("spec") or {}).get("selector") or {}
+        labels = pod.raw["metadata"].get("labels") or {}
+        mine = pod.namespace == shop.namespace and bool(selector)
+        return mine and selector.items() <= labels.items()
 
     def started(self, raw: dict[str, Any]) -> None:
         """The containers of a pod have started: its program says so.

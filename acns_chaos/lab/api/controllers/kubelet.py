@@ -1,8 +1,10 @@
 """Scheduler and kubelet of pods that a ReplicaSet or a StatefulSet makes: from Pending to Ready.
 
 A pod gets a node and an address; its init containers run one after another, which is the simulated
-network's business; then its containers start and, a moment later, are ready. No image is pulled and
-no probe is played: a container that would be probed is ready READY_SECONDS after its start.
+network's business; then its containers start and, a moment later, are ready. A program that gives
+up before it listens is started again after a back-off; what it does until then counts as its
+creation. No image is pulled and no probe is played: a container that would be probed is ready
+READY_SECONDS after its start.
 A pod that is deleted ends STOP_SECONDS later, as programs do that listen to SIGTERM, or when its
 grace is over if that is sooner.
 """
@@ -28,9 +30,13 @@ from acns_chaos.lab.api.store import Change, Store
 START_SECONDS = 0.4
 READY_SECONDS = 0.8
 STOP_SECONDS = 0.5
+# Between two starts of a container that ended: the first, twice as long each time, the longest.
+BACK_OFF_SECONDS, LONGEST_BACK_OFF = 10.0, 300.0
 
 Initialise = Callable[[Json, Json], Awaitable[None]]
 """Runs an init container of a pod (both raw) until it has succeeded."""
+Begin = Callable[[Json], Awaitable[bool]]
+"""Lets the program of a pod begin; says whether it came to listen, or gave up."""
 Started = Callable[[Json], None]
 """Is told of a pod whose containers have started."""
 _Who = tuple[str, str, str]  # namespace, name, UID
@@ -44,6 +50,7 @@ class Kubelet:
         store: Store,
         addresses: Addresses,
         initialise: Initialise,
+        begin: Begin,
         started: Started,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -53,12 +60,14 @@ class Kubelet:
             store: where the pods are.
             addresses: what nodes have to give.
             initialise: runs init containers.
+            begin: lets programs begin.
             started: hears of pods that run.
             sleep: waits so many seconds.
         """
         self._store = store
         self._addresses = addresses
         self._initialise = initialise
+        self._let_begin = begin
         self._started = started
         self._sleep = sleep
         # By UID: what is being done with a pod; those that end do not end again.
@@ -119,6 +128,11 @@ class Kubelet:
             life.initialised += 1
             life.moments.append(now())
             pod = self._write(who, life)
+        while not await self._let_begin(pod):
+            life.failed(now())
+            self._write(who, life)
+            await self._sleep(min(BACK_OFF_SECONDS * 2 ** (life.restarts - 1), LONGEST_BACK_OFF))
+            pod = self._find(who) or pod
         life.running = now()
         pod = self._write(who, life)
         for container in pod["spec"]["containers"]:
@@ -201,6 +215,14 @@ class _Life:
         self.moments: list[str] = []
         self.running = ""
         self.ready = False
+        self.restarts = 0
+        self._ended: Json = {}
+
+    def failed(self, moment: str) -> None:
+        """Its containers began and gave up."""
+        self.restarts += 1
+        ended = {"exitCode": 1, "reason": "Error", "startedAt": moment, "finishedAt": moment}
+        self._ended = {"terminated": ended}
 
     def status(self, pod: Json) -> Json:
         """The status of a raw Pod at this point of its life."""
@@ -210,7 +232,7 @@ class _Life:
         found: Json = {
             "startTime": self.begun,
             **known,
-            "phase": "Running" if self.running else "Pending",
+            "phase": "Running" if self.running or self.restarts else "Pending",
             "conditions": follow_on(before.get("conditions") or [], self._conditions(pod, inits)),
             "containerStatuses": [self._container(one, bool(inits)) for one in _containers(pod)],
         }
@@ -245,7 +267,11 @@ class _Life:
         state: Json = {"waiting": {"reason": reason}}
         if self.running:
             state = {"running": {"startedAt": self.running}}
-        return container_status(container, state, ready=self.ready, started=self.ready)
+        elif self.restarts:
+            state = {"waiting": {"reason": "CrashLoopBackOff"}}
+        found = container_status(container, state, ready=self.ready, started=self.ready)
+        found["restartCount"] = self.restarts
+        return {**found, **({"lastState": self._ended} if self._ended else {})}
 
     def _init_container(self, number: int, container: Json) -> Json:
         done, runs = number < self.initialised, number == self.initialised and self.networked
