@@ -70,7 +70,7 @@ def test_nobody_is_left_out(
     assert (seen.ask("paper") > 0.5) is (scheme == "light")
 
 
-@pytest.mark.parametrize("name", [FLAGSHIP, ALL])
+@pytest.mark.parametrize("name", loop([FLAGSHIP, ALL]))
 def test_the_keyboard_is_enough(reports: Reports, visit: Open, name: str) -> None:
     """Tab reaches everything in the order of reading, visibly; Enter and Space unfold."""
     # No gliding to what has the focus: it is looked for at once.
@@ -147,7 +147,7 @@ def test_twice_as_large_is_as_good(reports: Reports, visit: Open, name: str) -> 
     assert zoomed.ask("sideways") == []
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", loop(SCHEMES))
 def test_every_sheet_says_where_it_was(
     reports: Reports, visit: Open, pdftotext: str, scheme: str
 ) -> None:
@@ -218,7 +218,7 @@ def test_sheets_of_two_places_are_told_apart(
             assert other not in "\n".join(sheet[1:]), sheet
 
 
-@pytest.mark.parametrize("name", [FLAGSHIP, ALL])
+@pytest.mark.parametrize("name", loop([ALL, FLAGSHIP]))
 def test_scripts_are_not_needed(reports: Reports, visit: Open, name: str) -> None:
     """Without them the page says the same, word for word, and unfolds."""
     page = page_of(reports, name)
@@ -262,7 +262,7 @@ def test_a_screen_reader_hears_the_same(reports: Reports, visit: Open) -> None:
     assert re.search(r"^\s*- table(:|$)", tree, re.MULTILINE) is None, "a table without a name"
 
 
-@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("allowed", loop([True, False]))
 def test_hostile_names_do_nothing(reports: Reports, visit: Open, allowed: bool) -> None:
     """Markup, scripts, addresses and templates in every free text are shown as what they are."""
     for page in (reports.hostile(), reports.hostile_one()):

@@ -26,9 +26,9 @@ ALL = ",".join(fault_matrix.KINDS)
     ("kinds", "parts", "sample"),
     loop(
         [
-            ("held", "runs", 5),
-            ("modify", "runs", 5),
-            ("modify", "restores", 5),
+            ("held", "runs", 2),
+            ("modify", "runs", 3),
+            ("modify", "restores", 3),
             (ALL, "runs,restores", 120),
         ],
         keep=3,

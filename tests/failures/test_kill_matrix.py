@@ -20,7 +20,7 @@ SEED = os.environ.get("ACNS_CHAOS_SEED", "5")
 
 
 @pytest.mark.parametrize(
-    ("kinds", "sample"), loop([("modify,create", 8), (",".join(kill_matrix.ALL), 120)])
+    ("kinds", "sample"), loop([("modify,create", 5), (",".join(kill_matrix.ALL), 120)])
 )
 def test_a_sample_of_the_kill_matrix(
     kinds: str, sample: int, capfd: pytest.CaptureFixture[str], tmp_path: Path

@@ -20,6 +20,7 @@ from tests.journeys.conftest import Chaos, Done, Lab
 from tests.journeys.hosts import ROOT, own
 from tests.journeys.labs import end_lab, start_lab
 from tests.journeys.minimal import nothing_is_left
+from tests.tiers import loop
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
@@ -135,7 +136,7 @@ def closed_claim(experiment: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("stem", FAILS_OPEN)
+@pytest.mark.parametrize("stem", loop(FAILS_OPEN))
 def test_what_fails_open_is_found_by_a_closed_claim_and_by_nothing_else(
     stem: str, tmp_path: Path
 ) -> None:

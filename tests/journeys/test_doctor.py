@@ -13,6 +13,7 @@ import pytest
 from acns_chaos.cluster.kubeconfig import kubeconfig_api
 from tests.journeys.hosts import ROOT
 from tests.lab.misbehaving import MisbehavingLab, misbehaving_lab
+from tests.tiers import loop
 
 pytestmark = pytest.mark.slow
 POLICIES = "/apis/cilium.io/v2/namespaces/pets/ciliumnetworkpolicies"
@@ -83,19 +84,19 @@ def test_a_lab_that_is_well_exits_0_and_asks_about_every_experiment(
 
 @pytest.mark.parametrize(
     ("kind", "given", "what", "level", "code"),
-    [
+    loop([
         ("relay-down", {}, "Hubble relay", "missing", 1),
+        ("stale-metrics", {}, "agents' metrics", "missing", 1),
+        ("403", {"resource": "leases"}, "debts", "unknown", 3),
+        ("missing-metric", {"family": "cilium_drop_count_total"}, "cilium_drop_count_total",
+         "warn", 0),
         ("hubble-node-down", {"node": "NODE"}, "Hubble relay", "missing", 1),
         ("frozen-agent", {}, "Hubble relay", "missing", 1),
         ("stale-metrics", {}, "Hubble's metrics", "missing", 1),
-        ("stale-metrics", {}, "agents' metrics", "missing", 1),
-        ("missing-metric", {"family": "cilium_drop_count_total"}, "cilium_drop_count_total",
-         "warn", 0),
-        ("403", {"resource": "leases"}, "debts", "unknown", 3),
         ("403", {"name": "cilium-config"}, "Cilium's settings", "warn", 0),
         ("503", {"resource": "configmaps"}, "stop object", "unknown", 3),
         ("503", {"resource": "ciliumnetworkpolicies"}, "policies", "unknown", 3),
-    ],
+    ], keep=4),
 )  # fmt: skip
 def test_what_fails_is_a_line_of_its_own_and_the_rest_is_told(
     sick_lab: MisbehavingLab, kind: str, given: dict[str, Any], what: str, level: str, code: int

@@ -14,6 +14,7 @@ from tests.bench.timeline import compared, faults_in, registered_lab
 from tests.journeys.conftest import Chaos, Done, Lab
 from tests.journeys.minimal import activity, broken, experiment, inject, nothing_is_left, restore
 from tests.lab.misbehaving import orders_for
+from tests.tiers import loop
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
@@ -156,12 +157,15 @@ def no_watch(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("trouble", "detector"),
-    [
-        (relay_down, "hubble"),
-        (node_down, "hubble"),
-        (stale, "prometheus"),
-        (no_prometheus, "prometheus"),
-    ],
+    loop(
+        [
+            (relay_down, "hubble"),
+            (stale, "prometheus"),
+            (node_down, "hubble"),
+            (no_prometheus, "prometheus"),
+        ],
+        keep=2,
+    ),
 )
 def test_a_detector_that_was_away_did_not_stay_silent(
     own_chaos: Chaos, lab: Lab, trouble: Callable[[Lab], None], detector: str

@@ -14,6 +14,7 @@ from acns_chaos.cluster.kubeconfig import kubeconfig_api
 from acns_chaos.evidence.alerts import read_alert
 from acns_chaos.evidence.counters import Bounds, counter_named, read_counter
 from acns_chaos.evidence.freshness import read_freshness
+from tests.tiers import loop
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +114,7 @@ def test_a_prometheus_that_is_busy_for_long_is_unknown(lab: Watched) -> None:
     assert is_unknown(lab.count(QUIET))
 
 
-@pytest.mark.parametrize("nodes", ["all", "one"])
+@pytest.mark.parametrize("nodes", loop(["one", "all"]))
 @pytest.mark.parametrize("kind", ["stale-metrics", "frozen-agent"])
 def test_metrics_that_are_not_fresh_are_unknown(lab: Watched, kind: str, nodes: str) -> None:
     """One node that is not scraped is enough: its pods may have dropped what nobody counted."""

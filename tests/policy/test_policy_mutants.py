@@ -223,7 +223,7 @@ def test_a_mutant_is_undone_without_a_trace(one: dict[str, Any], two: dict[str, 
 
 
 @pytest.mark.slow
-@examples(25)
+@examples(12)
 @given(st.one_of(policies("p"), proxied("p")), policies("q"))
 def test_ids_are_unique_stable_and_enough_to_make_the_mutant_again(
     one: dict[str, Any], two: dict[str, Any]
