@@ -12,8 +12,8 @@ MATRIX ?=
 # For `make beyond`: which part of the cases of `make full`, and how much of them (0 to 1).
 SEED   ?= 0
 SHARE  ?= 0.5
-# Most tests wait for processes of their own: two at a time use two cores. Files are not torn apart.
-WORKERS ?= 2
+# Most tests wait for processes of their own: three at a time use two cores. Files are not torn apart.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 CHAOS  := $(BIN)/chaos --no-version-check --no-log-file
 

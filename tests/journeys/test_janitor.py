@@ -103,10 +103,10 @@ def names(api: Api, place: str) -> list[str]:
     return [one["metadata"]["name"] for one in api.get(place.rpartition("/")[0])["items"]]
 
 
-def left_behind(accounts: Accounts, seconds: float = 1.0, change: Change | None = None) -> str:
+def left_behind(accounts: Accounts, seconds: float = 3.0, change: Change | None = None) -> str:
     """Break a policy as a run does that is killed right afterwards; returns the run's id.
 
-    Its Lease has lapsed, and its deadline passes after so many seconds.
+    Its Lease has lapsed. It must be written within so many seconds; then its deadline has passed.
     """
     api = accounts.lab.api
     target = describe(api, accounts.lab.ready["context"], "pets")
