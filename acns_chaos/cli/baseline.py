@@ -5,6 +5,7 @@ Comparing and writing are in `faults.baseline` and `faults.baseline_apply`, beha
 """
 
 import json
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -214,8 +215,23 @@ def apply(namespace: str, place: str, cluster: str, prune: bool, dry_run: bool, 
             sys.exit(NOT_SO)
         if prune and not yes and not at_terminal:
             raise click.UsageError("Where nobody can be asked, --prune needs --yes.")
-        put_in_place(there.api, target, planned, f"baseline {whoami()}", show)
+        with _ended_in_order():
+            put_in_place(there.api, target, planned, f"baseline {whoami()}", show)
     show(f"In place: try the behaviour with `acns-chaos baseline verify -n {namespace}`.")
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM is Ctrl-C: the Lease is let go, and what was written is said."""
+
+    def told(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # ---------------------------------------------------------------------- words

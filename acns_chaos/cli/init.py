@@ -45,7 +45,8 @@ TIMEOUT = "ACNS_CHAOS_EVIDENCE_TIMEOUT"
     "most",
     type=click.IntRange(0),
     metavar="N",
-    help="Experiments at most, 0 for all; without it one of each policy, and at least 40.",
+    help="Experiments at most, 0 for all; without it one that closes and one that opens of each "
+    "policy, and at least 40.",
 )
 @click.option("--cluster", default="", metavar="CONTEXT", help="A kube context, or lab.")
 @click.pass_context

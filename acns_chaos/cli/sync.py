@@ -14,6 +14,9 @@ from acns_chaos.errors import AcnsChaosError
 
 __all__ = ["sync"]
 
+Claim = tuple[dict[str, Any], dict[str, Any]]
+"""A claim's probe, and the variables that it reads, as its file declares them."""
+
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when something differs.")
@@ -47,22 +50,32 @@ def sync(check: bool, root: str) -> None:
         click.echo(f"{len(claims)} claims in step")
 
 
-def _claims(folder: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _claims(folder: Path) -> dict[str, Claim]:
+    found: dict[str, Claim] = {}
     for path in sorted(folder.glob("*.json")):
-        for probe in _load(path)["steady-state-hypothesis"]["probes"]:
+        document = _load(path)
+        declared = document.get("configuration") or {}
+        for probe in document["steady-state-hypothesis"]["probes"]:
             if probe["name"] in found:
                 raise AcnsChaosError(f"Two claims in {folder} are named {probe['name']!r}.")
-            found[probe["name"]] = probe
+            text = json.dumps(probe)
+            found[probe["name"]] = (
+                probe,
+                {name: value for name, value in declared.items() if f"${{{name}}}" in text},
+            )
     return found
 
 
-def _with_claims(experiment: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+def _with_claims(experiment: dict[str, Any], claims: dict[str, Claim]) -> dict[str, Any]:
+    """Renew the copies; what they read and the experiment does not declare comes along."""
     hypothesis = experiment.get("steady-state-hypothesis")
     if hypothesis:
-        hypothesis["probes"] = [
-            claims.get(probe["name"], probe) for probe in hypothesis.get("probes", [])
-        ]
+        copies = [claims.get(probe["name"], (probe, {})) for probe in hypothesis.get("probes", [])]
+        hypothesis["probes"] = [probe for probe, _ in copies]
+        for _, declared in copies:
+            if declared:
+                own = experiment.setdefault("configuration", {})
+                own |= {name: value for name, value in declared.items() if name not in own}
     return experiment
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from acns_chaos.cluster.handshakes import opened_within
 from acns_chaos.cluster.kube import Api
 from acns_chaos.errors import ApiError, NotFound
 
@@ -177,7 +178,7 @@ def run_in(
     """
     from kubernetes.client.rest import ApiException
     from kubernetes.stream import ws_client
-    from websocket import WebSocketException, getdefaulttimeout, setdefaulttimeout
+    from websocket import WebSocketException
 
     query = [("command", word) for word in command]
     query += [("container", container), ("stdout", "true"), ("stderr", "true"), ("stdin", "false")]
@@ -185,18 +186,14 @@ def run_in(
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
     api.asked.note("GET", path)
     url = ws_client.get_websocket_url(api.server + path + "?" + urlencode(query))
-    # Connecting has no time-out of its own in that client: a hung API server must not hang us.
-    usual = getdefaulttimeout()
-    setdefaulttimeout(timeout)
     started = time.monotonic()
     try:
-        session = ws_client.WSClient(api.client.configuration, url, api.headers(), True)
+        with opened_within(timeout):
+            session = ws_client.WSClient(api.client.configuration, url, api.headers(), True)
     except (ApiException, OSError, WebSocketException) as error:
         raise ApiError(
             f"cannot run {command[0]!r} in {namespace}/{pod} ({container}): {_why(error)}"
         ) from error
-    finally:
-        setdefaulttimeout(usual)
     try:
         session.run_forever(timeout=timeout)
         # The status first: reading the output empties every channel.
@@ -239,5 +236,6 @@ def _code(status: str) -> int | None:
 
 
 def _why(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    # The client writes every header of the answer behind this.
+    lines = str(error).partition(" -+-+- ")[0].strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -60,9 +60,14 @@ def read_shop(
         asked.append(ask("GET", url, timeout))
         return _state(asked[-1], expect) == expect
 
+    first = _now()
     wait_until(expected, deadline, interval=0.02)
-    evidence = {"connection": NEW, "asked": len(asked), "began": began[0]}
-    return _told(what, f"GET {url}", asked[-1], expect, {"url": url, **evidence})
+    said, late = f"GET {url}", _seconds_between(first, began[0])
+    if len(asked) > 1:
+        # What comes late is no steady state for whoever asked meanwhile: it is said.
+        said = f"{said}, asked {len(asked)} times in {late:.1f} s,"
+    evidence = {"connection": NEW, "asked": len(asked), "began": began[0], "late": late}
+    return _told(what, said, asked[-1], expect, {"url": url, **evidence})
 
 
 def read_kept(
@@ -139,6 +144,7 @@ def read_order(
     service: str,
     expect: str,
     timeout: float,
+    deadline: float = 0.0,
 ) -> Reading:
     """Place one synthetic order, whatever comes of it.
 
@@ -151,6 +157,8 @@ def read_order(
         service: its LoadBalancer Service.
         expect: OPEN or DENIED.
         timeout: seconds for the request.
+        deadline: seconds to wait until the shop answers at all, before an order that is expected to
+            be accepted; 0 does not look. The order itself is placed once.
 
     Returns:
         As `read_shop`; and UNKNOWN when the run has placed its orders.
@@ -167,6 +175,9 @@ def read_order(
             "somebody's shop, so it places no more"
         )
         return reading(UNKNOWN, what, why, None, expect, {"url": url, "asked": 0})
+    if expect == OPEN and deadline > 0:
+        page = url.removesuffix("/api/orders/") + "/"
+        wait_until(lambda: ask("GET", page, timeout).status > 0, deadline, interval=0.02)
     order = _order(run, number)
     began = _now()
     answer = ask("POST", url, timeout, order)
@@ -204,6 +215,11 @@ def _told(what: str, said: str, answer: Answer, expect: str, evidence: dict[str,
         | _products(answer),
         seconds=answer.seconds,
     )
+
+
+def _seconds_between(one: str, other: str) -> float:
+    apart = datetime.fromisoformat(other) - datetime.fromisoformat(one)
+    return round(apart.total_seconds(), 3)
 
 
 def _now() -> str:

@@ -99,8 +99,8 @@ def read_known_good(place: str, namespace: str) -> KnownGood:
         namespace: of objects that name none; all must be of it.
 
     Raises:
-        DocumentError: it cannot be read, holds no policy, or one that is of no namespace or of
-            another one.
+        DocumentError: it cannot be read, holds no policy, or one that is of no namespace, of
+            another one, or broken on purpose.
     """
     found = collect(place, namespace=namespace)
     policies: Policies = {}
@@ -124,6 +124,11 @@ def read_known_good(place: str, namespace: str) -> KnownGood:
             ref = policy_ref(kind, namespace, metadata["name"])
         except PolicyError as error:
             raise DocumentError(f"{origin}: {error}") from error
+        if run := fault_on(obj):
+            raise DocumentError(
+                f"{origin}: {kind} {metadata['name']} carries the marks of a fault, of run {run}: "
+                "it was written down while that stood, and is not known-good."
+            )
         policies[ref] = obj
     if not policies:
         raise DocumentError(f"{place} holds no policy: capture a baseline there first.")
@@ -185,7 +190,8 @@ def require_quiet(api: Api, namespace: str, live: Mapping[PolicyRef, Raw], own: 
     held = Leases(api, namespace).read()
     if held and held.holder != own and not held.lapsed(api.now()):
         raise LeaseHeld(
-            f"An experiment is at work in namespace {namespace} ({held.holder}): wait for its end."
+            f"An experiment is at work in namespace {namespace} ({held.holder}): wait for its end; "
+            "if it has died, its Lease lapses by itself."
         )
     names = {*(held.records if held else ()), *Records(api, namespace).names()}
     if names:

@@ -162,7 +162,8 @@ def put_in_place(
     Raises:
         LeaseHeld: an experiment began meanwhile.
         TargetRefused: a fault stands since, or the Lease cannot be taken.
-        FaultUncertain: a policy is not what was written; the sentence says how many were.
+        FaultUncertain: a policy is not what was written, or KeyboardInterrupt came; the sentence
+            says how many were.
         AcnsChaosError: anything else; nothing was changed.
     """
     lease = Leases(api, target.namespace)
@@ -186,6 +187,11 @@ def put_in_place(
                     f"{number} of {len(planned)} writes were done, then: "
                     f"{str(error).rstrip('.')}. Give the same command again."
                 ) from error
+            except KeyboardInterrupt:
+                raise FaultUncertain(
+                    f"Interrupted: {number} of {len(planned)} writes were done, and whether to "
+                    f"{step.sentence} was is not known. Give the same command again."
+                ) from None
             told(_DONE[step.verb].format(f"{step.ref.kind} {step.ref}"))
     finally:
         _let_go(lease, holder, told)

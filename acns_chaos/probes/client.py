@@ -54,6 +54,7 @@ def read_storefront(
 def read_order(
     expect: str = "OPEN",
     timeout: float = 5.0,
+    deadline: float = 0.0,
 ) -> dict:
     """Place one synthetic order; only an accepted order proves that the message queue is reached.
 
@@ -62,10 +63,13 @@ def read_order(
     Args:
         expect: "OPEN" or "DENIED".
         timeout: seconds the request may take. It is placed once, whatever comes of it.
+        deadline: seconds to wait before that until the shop answers a page at all, where the order
+            is expected to be accepted: a load balancer may leave a backend out for a while.
     """
     from acns_chaos.evidence.shop import read_order as order_reading
 
     run = armed_run()
+    given = numbers({"timeout": timeout, "deadline": deadline})
     return order_reading(
         run.api,
         run.environ,
@@ -74,7 +78,8 @@ def read_order(
         run.target.namespace,
         run.storefront,
         word("expect", expect, CONNECTED),
-        numbers({"timeout": timeout})["timeout"],
+        given["timeout"],
+        given["deadline"],
     )
 
 

@@ -49,6 +49,11 @@ def experiments(folder: Path) -> dict[Path, dict[str, Any]]:
     return {file: json.loads(file.read_text()) for file in files}
 
 
+def of_a_stranger(proposed: dict[Path, dict[str, Any]]) -> Path:
+    """One that opens something to a pod that nobody knows."""
+    return next(file for file, one in proposed.items() if "a stranger in" in str(one["method"]))
+
+
 def policy_of(document: dict[str, Any]) -> tuple[str, str]:
     """The policy that an experiment makes wrong."""
     return (
@@ -87,7 +92,8 @@ def test_a_namespace_that_is_not_the_shop_gets_experiments_that_hold(
     }
     claim = min((tmp_path / "proposed" / "probes").glob("*-closed.json"))
     chaos = Chaos(own(), tmp_path, lab.home)
-    for file in (claim, next(iter(proposed))):
+    closes = next(file for file in proposed if file.stem.endswith("-closes"))
+    for file in (claim, closes, of_a_stranger(proposed)):
         ran = chaos.run(str(file))
         assert (ran.code, ran.outcome) == (0, "HELD"), ran.output[-3000:]
     assert lab.policies() == before
@@ -95,7 +101,7 @@ def test_a_namespace_that_is_not_the_shop_gets_experiments_that_hold(
 
 @pytest.mark.full
 def test_every_experiment_for_thirty_services_tells_something(start: Start, tmp_path: Path) -> None:
-    """One at least for each policy, thirty at least; each ends HELD or DEVIATED."""
+    """One at least for each policy that closes and one that opens; each ends HELD or DEVIATED."""
     lab = start("--world", str(often_scraped(tmp_path, 30)))
     before = lab.policies()
     done = init(lab, tmp_path)
@@ -105,6 +111,12 @@ def test_every_experiment_for_thirty_services_tells_something(start: Start, tmp_
     policies = Counter(map(policy_of, proposed.values()))
     assert len(proposed) >= 30
     assert len(policies) == 30
+    for effect in ("closes", "opens"):
+        of = {policy_of(one) for file, one in proposed.items() if file.stem.endswith(effect)}
+        assert len(of) == 30
+    # Both ways out of a policy that fails open: its own pods get out, and strangers get in.
+    opens = [str(one["method"]) for file, one in proposed.items() if file.stem.endswith("opens")]
+    assert 5 < sum("a stranger in" in one for one in opens) < len(opens) - 5
     chaos = Chaos(own(), tmp_path, lab.home)
     ended = {}
     for file in proposed:

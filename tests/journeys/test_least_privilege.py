@@ -413,7 +413,7 @@ def looking() -> dict[str, Any]:
     return {
         **more,
         "controls": [*more["controls"], {"name": "timeline", "provider": timeline}],
-        "configuration": {"namespace": "pets", "evidence_timeout": 10},
+        "configuration": {"namespace": "pets", "evidence_timeout": 10, "storefront_deadline": 0},
         "method": [],
         "rollbacks": [],
         "steady-state-hypothesis": {"title": "All is seen", "probes": asked},

@@ -60,6 +60,19 @@ def broken(lab: Lab) -> bool:
     return bool(policy["spec"]["ingress"] == [{"fromEndpoints": []}])
 
 
+def signed(short: Experiment, folder: Path) -> Path:
+    """A file that the run makes once the fault was seen in force.
+
+    A signal before that ends a fault of which the run has not heard yet.
+    """
+    sign = folder / "realised"
+    names = [one["name"] for one in short["method"]]
+    touch = {"type": "process", "path": "touch", "arguments": str(sign)}
+    tell = {"type": "probe", "name": "say so", "provider": touch}
+    short["method"].insert(names.index("customers are cut off"), tell)
+    return sign
+
+
 def test_an_action_that_failed_is_no_pass(
     chaos: Chaos, short: Experiment, unchanged: Callable[[], None]
 ) -> None:
@@ -211,12 +224,7 @@ def test_an_interrupted_run_is_no_pass(
 ) -> None:
     """1.44 swallows SIGTERM, SIGHUP kills, SIGUSR2 plays no rollbacks: restored all the same."""
     arguments(short, "customers are cut off").update(expect="OPEN", deadline=30)
-    # Played when the fault was seen in force: an earlier signal ends a fault that nobody saw.
-    sign = tmp_path / "realised"
-    names = [one["name"] for one in short["method"]]
-    touch = {"type": "process", "path": "touch", "arguments": str(sign)}
-    tell = {"type": "probe", "name": "say so", "provider": touch}
-    short["method"].insert(names.index("customers are cut off"), tell)
+    sign = signed(short, tmp_path)
     done = chaos.interrupt(short, lambda: sign.exists() and broken(lab), number)
     is_no_pass(done, "INCONCLUSIVE")
     unchanged()
@@ -448,12 +456,17 @@ def test_nonsense_in_the_roles_is_no_pass(
 
 
 def test_a_silent_api_server_does_not_leave_the_fault(
-    own_chaos: Chaos, lab: Lab, short: Experiment, unchanged: Callable[[], None]
+    own_chaos: Chaos,
+    lab: Lab,
+    short: Experiment,
+    unchanged: Callable[[], None],
+    tmp_path: Path,
 ) -> None:
     """The server hangs while the run is interrupted: the last net asks until it answers."""
     arguments(short, "customers are cut off").update(expect="OPEN", deadline=30)
+    sign = signed(short, tmp_path)
     started = own_chaos.start(short)
-    assert wait_until(lambda: broken(lab), 60)
+    assert wait_until(lambda: sign.exists() and broken(lab), 60)
     pid = int(lab.ready["pid"])
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -123,6 +123,12 @@ def test_a_generated_world_is_the_same_for_the_same_number():
     check(generated("generated:500"), Path("generated:500"))
 
 
+def test_a_small_generated_world_is_scraped_more_often():
+    """An experiment waits for some scrapes: 5 s each would be most of its time."""
+    asked = {count: generated(f"generated:{count}")["scrape_seconds"] for count in (1, 30, 500)}
+    assert asked == {1: 0.5, 30: 1.5, 500: 5.0}
+
+
 async def test_in_a_generated_world_callers_are_let_in_and_strangers_are_not():
     """Each service's first callee answers it, and does not answer a pod that has no rule for it."""
     bench = Bench("generated:30")

@@ -1,5 +1,6 @@
 """Baselines: what is content, what differs, what is refused, and how a set is put in place."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -287,6 +288,14 @@ class TestContent:
         with pytest.raises(DocumentError, match=said):
             read_known_good(str(tmp_path / "set.yaml"), "pets")
 
+    def test_a_set_that_holds_a_fault_is_none(self, tmp_path: Path) -> None:
+        """Dumped with kubectl while it stood: put in place, it would stay broken for ever."""
+        policy = storefront_policy()
+        policy["metadata"]["annotations"] = {"acns-chaos/run": "r-7"}
+        (tmp_path / "x.yaml").write_text(yaml.safe_dump(policy))
+        with pytest.raises(DocumentError, match="marks of a fault, of run r-7"):
+            read_known_good(str(tmp_path), "pets")
+
 
 class TestApply:
     """Putting a set in place."""
@@ -429,6 +438,23 @@ class TestApply:
         assert api.objects[STOREFRONT]["spec"]["ingress"] == []
         assert Leases(api, "pets").read().holder == ""  # type: ignore[arg-type, union-attr]
 
+    def test_an_interruption_says_how_far_it_came(
+        self, api: FakeApi, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And lets the Lease go, so that the same command can be given again at once."""
+        api.edit(ingress=BROKEN)
+        put = api.put
+
+        def interrupted(path: str, body: Any, query: Any = None) -> dict[str, Any]:
+            if path == STOREFRONT and not (query or {}).get("dryRun"):
+                raise KeyboardInterrupt
+            return put(path, body, query)
+
+        monkeypatch.setattr(api, "put", interrupted)
+        with pytest.raises(FaultUncertain, match=r"Interrupted: 0 of 1 writes .* not known"):
+            applied(api, place)
+        assert Leases(api, "pets").read().holder == ""  # type: ignore[arg-type, union-attr]
+
     def test_an_answer_that_is_lost_is_looked_up(
         self, api: FakeApi, place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -455,6 +481,26 @@ class TestApply:
 
 class TestApplyCommand:
     """What a person meets."""
+
+    def test_a_signal_from_outside_is_an_interruption(
+        self, run: Any, api: FakeApi, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """CI ends a job with SIGTERM: the Lease must not be left behind."""
+        api.edit(ingress=BROKEN)
+        put = api.put
+
+        def ended(path: str, body: Any, query: Any = None) -> dict[str, Any]:
+            if path == STOREFRONT and not (query or {}).get("dryRun"):
+                signal.raise_signal(signal.SIGTERM)
+            return put(path, body, query)
+
+        monkeypatch.setattr(api, "put", ended)
+        before = signal.getsignal(signal.SIGTERM)
+        done: Result = run("apply", "--from", str(place), "--yes")
+        assert done.exit_code == 1
+        assert "Interrupted: 0 of 1 writes were done" in done.output
+        assert Leases(api, "pets").read().holder == ""  # type: ignore[arg-type, union-attr]
+        assert signal.getsignal(signal.SIGTERM) is before
 
     def test_a_dry_run_says_all_and_writes_nothing(
         self, run: Any, api: FakeApi, place: Path

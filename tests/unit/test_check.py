@@ -1,6 +1,7 @@
 """`acns-chaos check`: each trap of the host is found, and what is right is left alone."""
 
 import json
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -183,7 +184,121 @@ TRAPS: list[tuple[str, Callable[[Document], None]]] = [
     ("role-unknown", _set("extensions", 0, "detectors", ["nobody"])),
     ("one-witness", _set("extensions", 0, "witnesses", ["drops"])),
     ("no-detector", _set("extensions", 0, "detectors", [])),
+    ("one-witness", _set("extensions", 0, "witnesses", [{"name": "drops"}])),
+    # What the host ignores or crashes on and a reader does not see.
+    ("key-unknown", _set("dry", "activities")),
+    ("key-missing", _drop("steady-state-hypothesis", "title")),
+    ("wrong-shape", _set("method", None)),
+    ("wrong-shape", _set("method", {"type": "action"})),
+    ("wrong-shape", _set("rollbacks", {"type": "action"})),
+    ("wrong-shape", _add("method", "restore")),  # type: ignore[arg-type]
+    ("wrong-shape", _set(*PROBES, {})),
+    ("wrong-shape", _set("configuration", [])),
+    ("runtime-python", _set("runtime", "python", {"dependencies": ["acns-chaos"]})),
+    ("control-missing", _set("controls", 1, {"name": "lab"})),
+    ("control-missing", _set("controls", 1, "provider", "module", "json.no_such")),
+    ("control-missing", _set("method", 0, "controls", [{"name": "x"}])),
+    (
+        "control-missing",
+        _set("method", 0, "controls", [{"provider": {"type": "python", "module": "no_such"}}]),
+    ),
+    ("ref-unknown", _add("method", {"ref": "nobody"})),
+    ("inject-elsewhere", _add("rollbacks", {"ref": "break"})),
+    ("provider-key", _set("method", 1, "provider", "args", {"timeout": 1})),
+    ("background", _set("method", 1, "background", "yes")),
+    ("tolerance-raises", _set(*PROBES, 0, "tolerance", None)),
+    ("tolerance-raises", _set(*PROBES, 0, "tolerance", {"type": "sometimes"})),
+    ("tolerance-raises", _set(*PROBES, 0, "tolerance", "provider", "arguments", None)),
+    ("asks-elsewhere", _set("method", 1, "provider", "module", "acns_chaos_evil.probes")),
+    ("function-missing", _set("method", 1, "provider", "module", "acns_chaos.cli.__main__")),
+    ("function-missing", _set("method", 1, "provider", "func", "__doc__")),
+    ("function-missing", _set("method", 0, "provider", "func", "logger")),
+    ("env-type", _set("configuration", "patience", "env_var_type", "boolean")),
+    ("secret-literal", _set("secrets", {"word": "hush"})),
+    ("secret-type", _set("secrets", {"mine": {"word": {"type": "file", "key": "/x"}}})),
+    ("secret-type", _set("secrets", {"word": {"type": "file", "key": "/x"}})),
+    ("secret-literal", _set("method", 1, "provider", "headers", {"Authorization": "Bearer x"})),
+    ("secret-literal", _set("method", 1, "provider", "arguments", "api_token", "hush")),
 ]
+
+CALLED_BY_OTHER_MEANS = [
+    {"type": "process", "path": "/usr/local/bin/kubectl", "arguments": ["delete", "cnp", "x"]},
+    {"type": "process", "path": "sh", "arguments": "-c 'k delete cnp x'"},
+    {"type": "python", "module": "subprocess", "func": "run"},
+    {"type": "python", "module": "os", "func": "system"},
+    {"type": "python", "module": "chaosk8s.networking.actions", "func": "deny_all_ingress"},
+    {"type": "python", "module": "chaosk8s.actions", "func": "kill_microservice"},
+    {"type": "python", "module": "kubernetes.client", "func": "CustomObjectsApi"},
+    {"type": "http", "method": "DELETE", "url": "https://10.0.0.1/apis/cilium.io/v2/x"},
+    {"type": "http", "method": "patch", "url": "https://kubernetes.default/apis/cilium.io/v2/x"},
+]
+
+
+@pytest.mark.parametrize("provider", CALLED_BY_OTHER_MEANS)
+@pytest.mark.parametrize("where", ["method", "rollbacks", "hypothesis", "tolerance"])
+@pytest.mark.parametrize("kind", ["probe", "action"])
+def test_what_bypasses_the_target_is_found_everywhere(
+    good: Document, provider: Document, where: str, kind: str
+) -> None:
+    """As a probe and as an action: the host takes either word for anything."""
+    probes = good["steady-state-hypothesis"]["probes"]
+    if where == "tolerance":
+        probes[0]["tolerance"] = {
+            "type": "probe",
+            "name": "t",
+            "provider": {"arguments": {}, **provider},
+        }
+    else:
+        activity = {"type": kind, "name": "k", "provider": provider}
+        target = probes if where == "hypothesis" else good[where]
+        target.append({**activity, "tolerance": True} if where == "hypothesis" else activity)
+    assert "bypasses-target" in {one.rule for one in findings(good)}
+
+
+def test_what_refers_to_an_activity_is_that_activity(good: Document) -> None:
+    """A rollback may refer to the restore of the method; no name is there twice for it."""
+    good["rollbacks"] = [{"ref": "put back"}]
+    assert findings(good) == []
+
+
+def test_what_is_right_is_left_alone(good: Document) -> None:
+    """Waiting, asking over HTTP, secrets by reference, words for people that look like names."""
+    idle = {"type": "python", "module": "chaosaddons.utils.idle", "func": "idle_for"}
+    page = {
+        "type": "http",
+        "url": "http://shop.example.com/${patience}",
+        "headers": {"Authorization": "${word}"},
+        "timeout": 2,
+    }
+    good["secrets"] = {"mine": {"word": {"type": "env", "key": "WORD"}}}
+    good["description"] = "Reads ${HOME}, they say."
+    good["method"].insert(1, {"type": "action", "name": "wait", "provider": idle})
+    good["method"].insert(1, {"type": "probe", "name": "page", "provider": page})
+    assert findings(good) == []
+
+
+def test_looking_at_a_file_runs_nothing_that_it_names(
+    good: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A control's package is looked for and not imported."""
+    (tmp_path / "trap").mkdir()
+    for name in ("__init__", "control"):
+        (tmp_path / "trap" / f"{name}.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    good["controls"].append({"name": "x", "provider": {"type": "python", "module": "trap.control"}})
+    assert findings(good) == []
+
+
+def test_a_file_moves_no_cursor(good: Document, tmp_path: Path) -> None:
+    """Its words are shown as they are written, on one line each."""
+    good["\x1b[2Jsteady\nstate"] = "\ud800"
+    good["method"][1]["name"] = "<b>\x1b]0;x\x07"
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(good))
+    done = CliRunner().invoke(main, ["check", str(file)])
+    assert done.exit_code == 1
+    assert "\x1b" not in done.output
+    assert all(line.startswith(str(file)) for line in done.output.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -269,8 +384,11 @@ def test_the_command_says_what_and_where(good: Document, tmp_path: Path) -> None
     ("text", "told"),
     [
         ("[1]", "holds no experiment"),
-        ("{", "neither JSON nor YAML"),
-        ("[" * 100_000, "neither JSON nor YAML"),
+        ("{", "is no JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 500 + "1" + "}" * 500, "nested too deeply"),
+        ('{"rollbacks": [1], "rollbacks": []}', "the key 'rollbacks' stands twice"),
+        ("\ufeff{}", "BOM"),
         (None, "cannot be read"),
     ],
 )
@@ -294,3 +412,63 @@ def test_yaml_is_read_as_the_host_reads_it(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["check", str(file)])
     assert done.exit_code == 1
     assert "asks-nothing" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: &a\n  b: *a\n", "contains itself"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(
+                f"{name}: &{name} [{', '.join([f'*{last}'] * 9)}]\n"
+                for last, name in zip("abcdefgh", "bcdefghi", strict=True)
+            ),
+            "more than 200,000 parts",
+        ),
+        (f"a: &a [{'1,' * 3000} *a]\n", "more than 200,000 parts"),
+        ("method: []\nmethod: [1]\n", "the key 'method' stands twice"),
+        ("a: !!python/object/apply:os.system [id]\n", "is no YAML"),
+    ],
+    ids=["cycle", "laughs", "wide cycle", "twice", "tag"],
+)
+def test_hostile_yaml_is_one_sentence(tmp_path: Path, text: str, told: str) -> None:
+    """Neither a traceback nor minutes."""
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    done = CliRunner().invoke(main, ["check", str(file)])
+    assert (done.exit_code, "Traceback" in done.output) == (2, False)
+    assert told in done.output
+
+
+def test_a_key_that_stands_twice_among_many_is_found_in_no_time(tmp_path: Path) -> None:
+    """Each is looked at once, not held against all others: that would take a minute."""
+    file = tmp_path / "x.json"
+    file.write_text("{" + "".join(f'"k{n}": 1, ' for n in range(40_000)) + '"k39999": 2}')
+    began = time.process_time()
+    done = CliRunner().invoke(main, ["check", str(file)])
+    assert (done.exit_code, "the key 'k39999' stands twice" in done.output) == (2, True)
+    assert time.process_time() - began < 5
+
+
+def test_aliases_and_line_ends_are_read(tmp_path: Path) -> None:
+    """As people write YAML."""
+    file = tmp_path / "x.yml"
+    file.write_bytes(
+        b"title: &t Is it?\r\ndescription: *t\r\nmethod: []\r\nx: &x {a: 1}\r\n"
+        b"configuration: {<<: *x}\r\n"
+    )
+    done = CliRunner().invoke(main, ["check", str(file)])
+    assert done.exit_code == 1
+    assert "key-unknown" in done.output
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x", "https://example.com/x"])
+def test_what_the_host_refuses_by_its_name_is_not_passed(tmp_path: Path, name: str) -> None:
+    """The host goes by the ending; nothing is fetched."""
+    file = tmp_path / "x.txt"
+    file.write_text("{}")
+    given = name if ":" in name else str(tmp_path / name)
+    done = CliRunner().invoke(main, ["check", given])
+    assert done.exit_code == 2
+    assert "neither in .json nor in .yaml" in done.output

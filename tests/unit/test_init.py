@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from acns_chaos.cli import main
 from acns_chaos.cli.check import findings as check_findings
+from acns_chaos.cluster import pods
 from acns_chaos.cluster.hubble import Peer, SeenFlow
 from acns_chaos.cluster.inventory import Inventory
 from acns_chaos.cluster.pods import Ran
@@ -21,23 +22,31 @@ from acns_chaos.faults.proposing.asks import (
     CUSTOMER,
     NAME,
     OPEN,
+    STRANGER,
     WORLD,
     Ask,
-    Roster,
     host_of,
 )
-from acns_chaos.faults.proposing.choosing import (
+from acns_chaos.faults.proposing.choosing import Chooser
+from acns_chaos.faults.proposing.folder import files_of, write_files
+from acns_chaos.faults.proposing.in_use import matched
+from acns_chaos.faults.proposing.outline import (
     BY_NAME,
     NO_CLOSED,
+    NO_EFFECT,
     ONE_CLIENT,
     UNCOUNTED,
-    Chooser,
     Proposal,
     Skipped,
 )
-from acns_chaos.faults.proposing.folder import files_of, write_files
-from acns_chaos.faults.proposing.in_use import matched
-from acns_chaos.faults.proposing.proposal import Findings, _not_ours, _policies, _settled
+from acns_chaos.faults.proposing.proposal import (
+    Findings,
+    _not_ours,
+    _policies,
+    _settled,
+    _without_effect,
+)
+from acns_chaos.faults.proposing.roster import Roster
 from acns_chaos.faults.proposing.trying import Trier
 from acns_chaos.policy import Endpoint, Engine, World
 from acns_chaos.policy.blast import Outlook
@@ -51,6 +60,7 @@ WEB_API = Ask("shop/web", "shop/api", 80)
 LOG_API, JOB_API = Ask("shop/log", "shop/api", 80), Ask("shop/job", "shop/api", 80)
 FAR_API = Ask("far/caller", "shop/api", 80)
 BOUGHT = Ask("shop/web", "pay.example.com", 443, NAME)
+NOBODY = Ask("shop/", "shop/api", 80, STRANGER)
 SHOP = Ask(WORLD, "shop/web", 80, CUSTOMER)
 API = ObjectRef("CiliumNetworkPolicy", "shop", "api")
 
@@ -97,7 +107,8 @@ FROM_WEB: Json = {
     "toPorts": [{"ports": [{"port": "8080", "protocol": "TCP"}]}],
 }
 PODS = [pod(app, number) for number, app in enumerate(("web", "api", "log", "job"), 1)]
-API_POLICY = policy("api", ingress=[FROM_WEB], egress=[{"toEntities": ["all"]}])
+ANYBODY, EVERYWHERE = {"fromEntities": ["all"]}, {"toEntities": ["all"]}
+API_POLICY = policy("api", ingress=[FROM_WEB], egress=[EVERYWHERE])
 
 
 class Small:
@@ -110,6 +121,7 @@ class Small:
         services: tuple[Json, ...] = (service("api"), service("web", type="LoadBalancer")),
         pods: tuple[Json, ...] = (*PODS, pod("caller", 9, "far")),
         in_use: tuple[Ask, ...] = (),
+        hubble: bool = False,
     ) -> None:
         spaces = {name: {"kubernetes.io/metadata.name": name} for name in ("shop", "far")}
         ends = tuple(
@@ -130,7 +142,9 @@ class Small:
         self.world = World.of([*objects, *namespaces], complete=True)
         made = mutants(self.world, operators=operators or ("ingress-from-nobody",))
         asks = self.roster.asks(["shop"])
-        self.chooser = Chooser(self.roster, Outlook(engine, known), made, asks, in_use)
+        self.chooser = Chooser(
+            self.roster, Outlook(engine, known), made, asks, in_use, 1 if hubble else 2
+        )
 
     def proposal(self, tried: Mapping[Ask, str] | None = None) -> Proposal:
         """The only experiment."""
@@ -141,17 +155,17 @@ class Small:
 class Pretending(Trier):
     """Tries nothing: what is named here behaves otherwise than the policies say."""
 
-    def __init__(self, roster: Roster, wrong: Mapping[Ask, str], counted: bool = True) -> None:
+    def __init__(self, roster: Roster, wrong: Mapping[Ask, str], step: int = 9) -> None:
         super().__init__(None, {}, roster, 0.0)  # type: ignore[arg-type]
         self.asked: list[Ask] = []
-        self._wrong, self._counted, self._count = wrong, counted, 0.0
+        self._wrong, self._step, self._count = wrong, step, 0.0
 
     def _try(self, ask: Ask, wanted: str) -> str:
         self.asked.append(ask)
         return self._wrong.get(ask, "")
 
-    def _drops(self, ask: Ask) -> float:
-        self._count += self._counted
+    def _drops(self, end: tuple[str, str]) -> float:
+        self._count += self._step
         return self._count
 
 
@@ -257,13 +271,110 @@ def test_a_fault_that_opens_needs_two_clients():
     assert "shop/api" in {found.open_claim.source, found.open_claim.target}
 
 
-def test_with_one_client_a_fault_that_opens_is_no_experiment():
-    """It is named with the reason."""
+def test_who_can_ask_by_name_is_the_faults_own_witness():
+    """The other one cannot look the Service up, which is no reason to give the mistake up."""
+    first = Small("ingress-removed").proposal().turned[0]
+    deaf = Ask(first.source, first.target, first.port, BY_NAME)
+    found = Small("ingress-removed").proposal({deaf: "bad address"})
+
+    assert found.turned[1] == first
+    assert found.named.startswith(f"{found.turned[0].source.removeprefix('shop/')} -> api.shop.")
+
+
+def test_a_stranger_is_the_second_client():
+    """A pod that the run makes; after those that are there."""
     small = Small("ingress-removed", pods=tuple(one for one in PODS if one is not PODS[3]))
-    experiments, skipped = small.chooser.choose({})
+
+    assert small.proposal().turned == (LOG_API, NOBODY)
+
+
+def test_with_one_client_a_fault_that_opens_is_an_experiment_where_hubble_sees_it():
+    """Without Hubble it is named with the reason."""
+    alone = tuple(PODS[:2])
+    experiments, skipped = Small("ingress-removed", pods=alone).chooser.choose({})
+    found = Small("ingress-removed", pods=alone, hubble=True).proposal()
 
     assert experiments == []
-    assert skipped == [Skipped(API, "direction", ONE_CLIENT)]
+    assert skipped == [Skipped(API, "direction", ONE_CLIENT, opens=True)]
+    assert (found.turned, found.closed_claim) == ((NOBODY,), NOBODY)
+    assert found.passed == ("shop/acns-chaos-prober", "shop/api", 8080)
+    assert found.named == "a stranger -> api.shop.svc.cluster.local:80"
+
+
+def test_a_family_that_closes_and_opens_gives_both():
+    """Otherwise the one that everybody notices would always be taken."""
+    experiments, _ = Small("ingress-from-nobody", "section-emptied").chooser.choose({})
+
+    assert [(one.mutant.family, one.opens) for one in experiments] == [
+        ("empties", False),
+        ("empties", True),
+    ]
+
+
+def test_few_experiments_are_of_both_kinds():
+    """Policies take turns, and each has one before any has two."""
+    policies = (API_POLICY, policy("log", ingress=[FROM_WEB], egress=[EVERYWHERE]))
+    services = (service("api"), service("log"))
+    small = Small("ingress-from-nobody", "ingress-removed", policies=policies, services=services)
+    experiments, _ = small.chooser.choose({}, most=2)
+
+    assert [(one.mutant.policy.name, one.opens) for one in experiments] == [
+        ("api", False),
+        ("log", True),
+    ]
+
+
+HTTPS_PORT = [{"ports": [{"port": "443", "protocol": "TCP"}]}]
+DNS: Json = {
+    "toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "shop", "app": "job"}}],
+    "toPorts": [
+        {
+            "ports": [{"port": "53", "protocol": "ANY"}],
+            "rules": {"dns": [{"matchPattern": "*"}]},
+        }
+    ],
+}
+PAYS = policy(
+    "web",
+    egress=[
+        {"toFQDNs": [{"matchName": "pay.example.com"}], "toPorts": HTTPS_PORT},
+        DNS,
+    ],
+)
+
+
+def test_who_may_go_out_to_nobody_is_kept_from_what_others_reach():
+    """A lost egress policy is seen by an outside name, which somebody else shows to be there."""
+    policies = (PAYS, policy("log", ingress=[ANYBODY], egress=[DNS]))
+    small = Small("egress-removed", policies=policies, services=(service("web"),))
+    (found,) = [one for one in small.chooser.choose({})[0] if one.mutant.policy.name == "log"]
+    out = Ask("shop/log", "pay.example.com", 443, NAME)
+
+    assert out in found.turned
+    (reached,) = found.reached
+    assert (reached.target, reached.source == out.source) == (out.target, False)
+    assert found.asks[reached] == OPEN
+    assert found.asks[out] == CLOSED
+
+
+def test_a_name_that_nobody_reaches_is_no_client():
+    """It may be away, so that its silence says nothing."""
+    policies = (PAYS, policy("log", ingress=[ANYBODY], egress=[DNS]))
+    small = Small("egress-removed", policies=policies, services=(service("web"),), hubble=True)
+    away = {ask: "bad address" for ask in small.roster.asks(["shop"]) if ask.way == NAME}
+    of_log = [one for one in small.chooser.choose(away)[0] if one.mutant.policy.name == "log"]
+
+    assert [one.turned for one in of_log] == [(Ask("shop/log", "shop/web", 80),)]
+
+
+def test_a_name_whose_network_decides_is_not_judged():
+    """Nobody knows its address before it is looked up."""
+    names = policy("log", egress=[DNS, {"toCIDR": ["198.18.0.0/15"], "toPorts": HTTPS_PORT}])
+    small = Small(policies=(API_POLICY, PAYS, names))
+    out = Ask("shop/log", "pay.example.com", 443, NAME)
+
+    assert small.roster.state(small.inventory.engine, BOUGHT) == OPEN
+    assert small.roster.state(small.inventory.engine, out) == ""
 
 
 def test_drops_that_nobody_finds_are_no_witness():
@@ -275,12 +386,28 @@ def test_drops_that_nobody_finds_are_no_witness():
     assert [one.reason for one in skipped] == [UNCOUNTED]
 
 
+def test_where_nobody_is_denied_a_stranger_is_the_closed_claim():
+    """Nobody but web is there; who else would come is kept out."""
+    found = Small(pods=tuple(PODS[:2])).proposal()
+
+    assert (found.opens, found.closed_claim) == (False, NOBODY)
+
+
 def test_without_a_denied_flow_there_is_no_closed_claim():
-    """Nobody but web is there."""
-    small = Small(pods=tuple(PODS[:2]))
-    _, skipped = small.chooser.choose({})
+    """Strangers may come in as well."""
+    every = policy("api", ingress=[{**FROM_WEB, "fromEndpoints": [{}]}], egress=[EVERYWHERE])
+    _, skipped = Small(policies=(every,), pods=tuple(PODS[:2])).chooser.choose({})
 
     assert [one.reason for one in skipped] == [NO_CLOSED]
+
+
+def test_a_service_without_a_ready_pod_is_not_asked():
+    """It refuses everybody, which no policy does."""
+    api = pod("api", 2)
+    api["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    asks = Small(pods=(PODS[0], api)).roster.asks(["shop"])
+
+    assert "shop/api" not in {ask.target for ask in asks}
 
 
 def test_what_did_otherwise_is_not_built_on():
@@ -344,14 +471,33 @@ def test_everything_that_is_chosen_was_tried():
     assert len(trier.asked) == len(set(trier.asked))
 
 
+def test_a_counter_must_move_once_for_each_denial():
+    """One drop is no witness of two silences of the same workload."""
+    two = {LOG_API: CLOSED, JOB_API: CLOSED}
+    small = Small()
+    enough, less = Pretending(small.roster, {}, step=2), Pretending(small.roster, {}, step=1)
+    enough.try_all(two)
+    less.try_all(two)
+
+    assert [enough.tried[ask] for ask in two] == ["", ""]
+    assert all("no policy drop" in less.tried[ask] for ask in two)
+
+
+def test_no_pod_is_made_to_try_a_stranger():
+    """What it would meet rests on the policies, and the files say so."""
+    trier = Pretending(Small().roster, {})
+    trier.try_all({NOBODY: CLOSED})
+
+    assert (trier.tried, trier.asked) == ({NOBODY: ""}, [])
+
+
 def test_a_silence_that_is_not_counted_is_no_denial():
     """One witness is not enough, so no closed claim can be built on it."""
     small = Small()
-    trier = Pretending(small.roster, {}, counted=False)
-    experiments, skipped = _settled(small.chooser, trier, 0, lambda _: None)
+    trier = Pretending(small.roster, {}, step=0)
+    (found,), _ = _settled(small.chooser, trier, 0, lambda _: None)
 
-    assert experiments == []
-    assert [one.reason for one in skipped] == [NO_CLOSED]
+    assert found.closed_claim == NOBODY
     assert "no policy drop was counted" in trier.tried[LOG_API]
 
 
@@ -393,6 +539,13 @@ def test_an_image_without_the_tool_is_told(monkeypatch: pytest.MonkeyPatch):
     assert closed.tried[WEB_API] == "cannot run 'nc' in shop/web (web): Forbidden"
 
 
+def test_why_a_command_is_refused_is_said_without_the_answers_headers():
+    """It ends up in a README."""
+    raised = OSError("Handshake status 403 Forbidden -+-+- {'date': 'today'} -+-+- b'{}'")
+
+    assert pods._why(raised) == "Handshake status 403 Forbidden"
+
+
 # ---------------------------------------------------------------------- which policies
 
 
@@ -428,6 +581,14 @@ def test_the_system_is_not_proposed_by_itself():
         _policies(every, ["shop", "empty"], ["empty"], [])
 
 
+def test_a_policy_that_selects_nobody_is_told():
+    """Nothing is proposed for it, and the reason is not left out."""
+    made = mutants(World.of([API_POLICY], complete=True))
+
+    assert _without_effect([API], made) == [Skipped(API, "", NO_EFFECT)]
+    assert _without_effect([API], mutants(Small().world)) == []
+
+
 # ---------------------------------------------------------------------- the files
 
 
@@ -456,6 +617,19 @@ def test_every_file_passes_check_and_the_host():
         ensure_experiment_is_valid(document)
 
 
+def test_a_name_outside_is_written_without_what_nobody_reads():
+    """Its denial needs no counter, so no time-out of one."""
+    policies = (PAYS, policy("log", ingress=[ANYBODY], egress=[DNS]))
+    small = Small("egress-removed", policies=policies, services=(service("web"),))
+    experiments, _ = small.chooser.choose({})
+    claims = {Ask("shop/log", "pay.example.com", 443, NAME): CLOSED}
+    files = files_of(Findings(("shop",), 1, tuple(experiments), claims, frozenset(), (), ()))
+
+    for path, text in files.items():
+        if path.endswith(".json"):
+            assert check_findings(json.loads(text)) == [], path
+
+
 def test_no_file_names_an_address_or_a_pod():
     """So that it is right in the next cluster, and after the next deployment."""
     text = "".join(files_of(found("ingress-from-nobody", "ingress-removed")).values())
@@ -467,7 +641,7 @@ def test_no_file_names_an_address_or_a_pod():
 def test_what_opens_is_detected_by_its_closed_claim():
     """No drop shows it: the detector asks what a scheduled run of the claim asks."""
     files = files_of(found("ingress-removed"))
-    document = json.loads(files["experiments/api-direction.json"])
+    document = json.loads(files["experiments/api-direction-opens.json"])
     closed = next(
         probe
         for probe in document["steady-state-hypothesis"]["probes"]
@@ -482,6 +656,24 @@ def test_what_opens_is_detected_by_its_closed_claim():
     assert len(document["extensions"][0]["witnesses"]) == 2
 
 
+def test_a_stranger_and_hubble_are_witnesses():
+    """The pod is the run's own; the flow is the one that the policy let through."""
+    files = files_of(found("ingress-removed", pods=tuple(PODS[:2]), hubble=True))
+    document = json.loads(files["experiments/api-direction-opens.json"])
+    inject, client, seen_by, missed, _ = document["method"]
+
+    assert inject["provider"]["arguments"]["witness"].startswith("a stranger -> api.")
+    assert client["provider"]["arguments"]["prober"] is True
+    assert client["provider"]["arguments"]["workload"] == ""
+    assert seen_by["provider"]["func"] == "read_flows"
+    assert seen_by["provider"]["arguments"]["verdict"] == "FORWARDED"
+    assert document["extensions"][0]["witnesses"] == [client["name"], seen_by["name"]]
+    assert document["extensions"][0]["detectors"] == [missed["name"]]
+    assert check_findings(document) == []
+    claim = json.loads(files["probes/stranger-to-api-80-closed.json"])
+    assert "no pod was made to try it" in claim["description"]
+
+
 def test_copies_of_claims_are_equal():
     """`acns-chaos sync --root` finds them by name and changes nothing."""
     files = files_of(found())
@@ -491,7 +683,9 @@ def test_copies_of_claims_are_equal():
         if path.startswith("probes/")
         for probe in json.loads(text)["steady-state-hypothesis"]["probes"]
     }
-    copies = json.loads(files["experiments/api-empties.json"])["steady-state-hypothesis"]["probes"]
+    copies = json.loads(files["experiments/api-empties-closes.json"])["steady-state-hypothesis"][
+        "probes"
+    ]
 
     assert [claims[one["name"]] for one in copies[:2]] == copies[:2]
 

@@ -198,3 +198,52 @@ def test_an_order_that_failed_counts_too() -> None:
     ]
     assert [one["reading"] for one in told] == ["UNKNOWN"] * 3
     assert [one["evidence"]["asked"] for one in told] == [1, 1, 0]
+
+
+class Late(Shop):
+    """A shop that a load balancer leaves out for its first three pages."""
+
+    def do_GET(self) -> None:
+        """Stay silent until the client gives up, three times."""
+        asked = [*getattr(self.server, "asked", []), self.command]
+        self.server.asked = asked  # type: ignore[attr-defined]
+        if len(asked) > 3 or self.command == "POST":
+            self.path = "/201" if self.command == "POST" else "/200"
+            super().do_GET()
+
+
+@pytest.fixture
+def late() -> Iterator[HTTPServer]:
+    """On loopback."""
+    server = HTTPServer(("127.0.0.1", 0), Late)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_claim_that_had_to_wait_says_so(late: HTTPServer) -> None:
+    """With a deadline it is met, and what happened meanwhile is told; without it is missed."""
+    url = f"http://127.0.0.1:{late.server_port}"
+    once = read(url, "/")
+    found = read(url, "/", deadline=5.0)
+
+    assert once["met"] is not True
+    assert found["met"] is True
+    assert "asked 3 times in " in found["sentence"]
+    assert found["evidence"]["late"] >= 0
+
+
+@pytest.mark.parametrize(("deadline", "pages"), [(5.0, 4), (0.0, 0)])
+def test_an_order_waits_for_a_shop_that_answers(
+    late: HTTPServer, deadline: float, pages: int
+) -> None:
+    """Pages are asked for until one comes; the order is placed once."""
+    environ = {"ACNS_CHAOS_STOREFRONT_URL": f"http://127.0.0.1:{late.server_port}"}
+    where = ("run", "pets", "store-front", "OPEN", 0.5, deadline)
+    found = read_order(None, environ, Remembered(), *where)  # type: ignore[arg-type]
+
+    assert found["met"] is True
+    assert late.asked == ["GET"] * pages + ["POST"]  # type: ignore[attr-defined]

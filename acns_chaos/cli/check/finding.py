@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-__all__ = ["ERROR", "WARNING", "Activity", "Finding", "Subject", "mapping", "mappings"]
+__all__ = ["ERROR", "WARNING", "Activity", "Finding", "Subject", "mapping", "mappings", "numbered"]
 
 # It does not do what it says, or leaves something behind.
 ERROR = "error"
@@ -49,12 +49,14 @@ class Activity:
     Attributes:
         phase: "hypothesis", "method" or "rollbacks".
         where: as `Finding.where`.
-        raw: as written.
+        raw: as written; of a `ref` what it refers to.
+        ref: the name that it refers to, "" for what stands there itself.
     """
 
     phase: str
     where: str
     raw: Mapping[str, Any]
+    ref: str = ""
 
     @property
     def name(self) -> str:
@@ -119,9 +121,16 @@ class Subject:
             ("method", "method", self.document.get("method")),
             ("rollbacks", "rollbacks", self.document.get("rollbacks")),
         )
+        # As the host looks them up: of two with one name the first.
+        named: dict[str, Mapping[str, Any]] = {}
+        for _, _, listed in parts:
+            for raw in mappings(listed):
+                named.setdefault(str(raw.get("name") or ""), raw)
         for phase, where, listed in parts:
-            for number, raw in enumerate(mappings(listed)):
-                yield Activity(phase, f"{where}[{number}]", raw)
+            for number, raw in numbered(listed):
+                ref = str(raw.get("ref") or "")
+                there = named.get(ref, {}) if ref else raw
+                yield Activity(phase, f"{where}[{number}]", there, ref)
 
     def of(self, phase: str) -> tuple[Activity, ...]:
         """The activities of one phase."""
@@ -144,8 +153,13 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def numbered(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The objects of a list with their places in it; nothing for anything else."""
+    for number, one in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(one, Mapping):
+            yield number, one
+
+
 def mappings(value: Any) -> tuple[Mapping[str, Any], ...]:
     """The objects of a list, () for anything else."""
-    if not isinstance(value, list):
-        return ()
-    return tuple(one for one in value if isinstance(one, Mapping))
+    return tuple(one for _, one in numbered(value))

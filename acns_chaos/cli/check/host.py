@@ -4,22 +4,25 @@ Each was seen in the host itself (reference chaos-toolkit.md §0, §2).
 """
 
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from typing import Any
 
-from acns_chaos.cli.check.finding import ERROR, WARNING, Finding, Subject, mapping, mappings
+from acns_chaos.cli.check.finding import ERROR, WARNING, Finding, Subject, mapping, numbered
 
 __all__ = ["RULES"]
 
 GUARD, LAB = "acns_chaos.controls.guard", "acns_chaos.controls.lab"
 KNOWN = frozenset(
     (
-        *("version", "title", "description", "tags", "contributions", "extensions", "dry"),
+        *("version", "title", "description", "tags", "contributions", "extensions"),
         *("configuration", "secrets", "controls", "runtime"),
         *("steady-state-hypothesis", "method", "rollbacks"),
     )
 )
 REQUIRED = ("title", "description", "method")
+LISTS = ("method", "rollbacks", "controls", "extensions", "tags")
+OBJECTS = ("configuration", "secrets", "runtime", "steady-state-hypothesis", "contributions")
 STRATEGIES = ("default", "before-method-only", "after-method-only", "during-method-only")
 
 
@@ -37,11 +40,40 @@ def top_level(subject: Subject) -> Iterator[Finding]:
                 *(ERROR, "key-unknown", str(key), f"The host knows no `{key}` and ignores it."),
                 f"Spell it as one of {', '.join(sorted(KNOWN))}, or put it under `extensions`.",
             )
+    yield from _shapes(subject)
     title = str(subject.document.get("title") or "")
     if title and not title.rstrip().endswith("?"):
         yield Finding(
             *(WARNING, "title-no-question", "title", "The title is no question."),
             "Ask what the run answers, such as “Do we notice when …?”.",
+        )
+
+
+def _shapes(subject: Subject) -> Iterator[Finding]:
+    """Whatever has the wrong shape is not looked at here, and crashes the host."""
+    found: list[tuple[str, Any, type, str]] = []
+    found += [(key, subject.document.get(key), list, "a list") for key in LISTS]
+    found += [(key, subject.document.get(key), dict, "an object") for key in OBJECTS]
+    for key in ("method", "rollbacks", "controls"):
+        listed = subject.document.get(key)
+        for number, one in enumerate(listed if isinstance(listed, list) else ()):
+            found.append((f"{key}[{number}]", one, dict, "an object"))
+    if subject.hypothesis:
+        found.append(
+            ("steady-state-hypothesis.probes", subject.hypothesis.get("probes"), list, "a list")
+        )
+    for where, value, kind, word in found:
+        required = where == "method" and "method" in subject.document
+        if not isinstance(value, kind) and (value is not None or required or "[" in where):
+            yield Finding(
+                *(ERROR, "wrong-shape", where, f"`{where}` is not {word}."),
+                f"Write {word}.",
+            )
+    if subject.hypothesis and not subject.hypothesis.get("title"):
+        where = "steady-state-hypothesis.title"
+        yield Finding(
+            *(ERROR, "key-missing", where, "The host refuses a hypothesis without a title."),
+            "Say what is claimed.",
         )
 
 
@@ -77,6 +109,13 @@ def runtime(subject: Subject) -> Iterator[Finding]:
             "the fault.",
             "Use `default`.",
         )
+    if "python" in subject.runtime:
+        yield Finding(
+            *(WARNING, "runtime-python", "runtime.python"),
+            "The host plays the run in another environment, which it makes anew, and ends it 60 s "
+            "after a signal; older hosts ignore this.",
+            "Take it out, and install what the run needs beside the host.",
+        )
     for key in subject.runtime:
         if key not in ("rollbacks", "hypothesis", "python"):
             yield Finding(
@@ -104,12 +143,7 @@ def controls(subject: Subject) -> Iterator[Finding]:
         )
     for number, (one, module) in enumerate(zip(subject.controls, modules, strict=True)):
         where = f"controls[{number}]"
-        if module and not _exists(module):
-            yield Finding(
-                *(ERROR, "control-missing", where),
-                f"There is no module {module}: the host warns once and plays the run without it.",
-                "Correct the name, or install what has it.",
-            )
+        yield from _loadable(where, module)
         limited = [key for key in ("scope", "automatic") if key in one]
         if module == GUARD and limited:
             yield Finding(
@@ -127,12 +161,29 @@ def controls(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def _loadable(where: str, module: str) -> Iterator[Finding]:
+    if not module:
+        yield Finding(
+            *(ERROR, "control-missing", where),
+            "The control names no module: the host refuses it, or plays the run without it.",
+            'Write "provider": {"type": "python", "module": "…"}.',
+        )
+    elif not _exists(module):
+        yield Finding(
+            *(ERROR, "control-missing", where),
+            f"There is no module {module}: the host warns once and plays the run without it.",
+            "Correct the name, or install what has it.",
+        )
+
+
 def inner_controls(subject: Subject) -> Iterator[Finding]:
     """The guard is for the whole run: listed further in, some of its hooks are not called."""
     places: list[tuple[str, Any]] = [("steady-state-hypothesis", subject.hypothesis)]
     places += [(one.where, one.raw) for one in subject.activities]
     for where, holder in places:
-        for control in mappings(holder.get("controls")):
+        for number, control in numbered(holder.get("controls")):
+            inner = str(mapping(control.get("provider")).get("module") or "")
+            yield from _loadable(f"{where}.controls[{number}]", inner)
             if mapping(control.get("provider")).get("module") in (GUARD, LAB):
                 yield Finding(
                     *(ERROR, "control-too-far-in", f"{where}.controls"),
@@ -142,10 +193,16 @@ def inner_controls(subject: Subject) -> Iterator[Finding]:
 
 
 def _exists(module: str) -> bool:
+    """Whether there is a module, found without running anything of what a file names."""
+    package, _, rest = module.partition(".")
     try:
-        return find_spec(module) is not None
+        spec = find_spec(package) if package.isidentifier() else None
+        for part in rest.split(".") if rest else ():
+            places = spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(part, list(places)) if places and part else None
     except (ImportError, ValueError, AttributeError):
         return False
+    return spec is not None
 
 
 RULES = (top_level, runtime, controls, inner_controls)

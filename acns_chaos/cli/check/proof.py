@@ -116,13 +116,14 @@ def roles(subject: Subject) -> Iterator[Finding]:
     for role in ROLES:
         named = subject.extension.get(role)
         for name in named if isinstance(named, list) else ():
-            if name not in names:
+            if str(name) not in names:
                 yield Finding(
                     *(ERROR, "role-unknown", f"extensions.{role}"),
                     f"{name!r} is no activity of the method.",
                     "Spell it as the activity's name.",
                 )
-    if len(set(subject.extension.get("witnesses") or ())) < 2:
+    witnesses = subject.extension.get("witnesses")
+    if len(set(map(str, witnesses)) if isinstance(witnesses, list) else ()) < 2:
         yield Finding(
             *(ERROR, "one-witness", "extensions.witnesses"),
             "A fault needs two witnesses: a client that met it, and a dropped flow or a counter "

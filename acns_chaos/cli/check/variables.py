@@ -9,6 +9,9 @@ from acns_chaos.cli.check.finding import ERROR, WARNING, Finding, Subject, mappi
 __all__ = ["RULES"]
 
 NAME = re.compile(r"\$\{([^}]+)\}")
+TYPES = ("str", "string", "int", "integer", "float", "number", "bool", "bytes", "json")
+# Words for people: the host puts nothing in there.
+PROSE = ("description", "tags", "contributions", "extensions")
 SECRETIVE = re.compile(r"passw|secret|token|api.?key|credential", re.IGNORECASE)
 
 
@@ -44,19 +47,38 @@ def environment(subject: Subject) -> Iterator[Finding]:
                 "it is not set, also with --var.",
                 "Give it a default.",
             )
+        kind = given.get("env_var_type")
+        if given.get("type") == "env" and kind is not None and kind not in TYPES:
+            yield Finding(
+                *(ERROR, "env-type", f"configuration.{name}.env_var_type"),
+                f"The host knows no type {kind!r} of a variable.",
+                f"Write one of {', '.join(TYPES)}.",
+            )
 
 
 def secrets(subject: Subject) -> Iterator[Finding]:
     """The journal holds the experiment as it is written."""
     for group, values in subject.secrets.items():
-        for name, value in mapping(values).items():
+        # Without a group the host passes it on just the same.
+        alone = not isinstance(values, Mapping) or isinstance(values.get("type"), str)
+        inner = {"": values} if alone else mapping(values)
+        for name, value in inner.items():
+            where = f"secrets.{group}.{name}".rstrip(".")
+            kind = mapping(value).get("type")
             if not isinstance(value, Mapping):
+                yield _written_out(where)
+            elif kind not in ("env", "vault"):
                 yield Finding(
-                    *(ERROR, "secret-literal", f"secrets.{group}.{name}"),
-                    "A secret that is written out stands in the file, in every journal and in "
-                    "every report.",
+                    *(ERROR, "secret-type", where),
+                    f"The host reads no secret of type {kind!r}, and passes on what is written.",
                     'Read it: {"type": "env", "key": "…"}.',
                 )
+    for one in subject.activities:
+        for part in ("headers", "arguments"):
+            for name, value in mapping(one.provider.get(part)).items():
+                text = value if isinstance(value, str) else ""
+                if _is_secret(str(name)) and text and not NAME.search(text):
+                    yield _written_out(f"{one.where}.provider.{part}.{name}")
     for name, value in subject.configuration.items():
         if SECRETIVE.search(str(name)) and value not in ("", None):
             yield Finding(
@@ -66,11 +88,24 @@ def secrets(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def _written_out(where: str) -> Finding:
+    return Finding(
+        *(ERROR, "secret-literal", where),
+        "A secret that is written out stands in the file, in every journal and in every report.",
+        'Read it: {"type": "env", "key": "…"}.',
+    )
+
+
+def _is_secret(name: str) -> bool:
+    return bool(SECRETIVE.search(name)) or name.lower() == "authorization"
+
+
 def names(subject: Subject) -> Iterator[Finding]:
     """A name that is not declared is left as it stands; so is what `--var` sets besides."""
     declared = {str(name) for name in subject.configuration}
     declared |= {str(name) for group in subject.secrets.values() for name in mapping(group)}
-    for where, text in _texts(subject.document, ""):
+    read = {key: value for key, value in subject.document.items() if key not in PROSE}
+    for where, text in _texts(read, ""):
         for name in NAME.findall(text):
             if name not in declared:
                 yield Finding(

@@ -12,6 +12,7 @@ import ssl
 import threading
 from typing import Any
 
+from acns_chaos.cluster.handshakes import opened_within
 from acns_chaos.cluster.hubble.errors import HubbleError
 from acns_chaos.cluster.kube import Api
 
@@ -163,25 +164,18 @@ class Tunnel:
 
     def _open(self) -> Any:
         from kubernetes.stream import ws_client
-        from websocket import (
-            WebSocketBadStatusException,
-            WebSocketException,
-            getdefaulttimeout,
-            setdefaulttimeout,
-        )
+        from websocket import WebSocketBadStatusException, WebSocketException
 
         self._api.asked.note("GET", self._path.partition("?")[0])
         url = ws_client.get_websocket_url(self._api.server + self._path)
         headers = {**self._api.headers(), "sec-websocket-protocol": _PROTOCOL}
-        # Connecting has no time-out of its own in that client.
-        usual = getdefaulttimeout()
-        setdefaulttimeout(self._timeout)
         try:
-            return ws_client.create_websocket(
-                self._api.client.configuration,
-                url,
-                {name.lower(): value for name, value in headers.items()},
-            )
+            with opened_within(self._timeout):
+                return ws_client.create_websocket(
+                    self._api.client.configuration,
+                    url,
+                    {name.lower(): value for name, value in headers.items()},
+                )
         except WebSocketBadStatusException as error:
             raise self._refused(int(error.status_code)) from None
         except (OSError, WebSocketException) as error:
@@ -191,8 +185,6 @@ class Tunnel:
                 "WebSockets through, or dial the relay directly (ACNS_CHAOS_HUBBLE_RELAY).",
                 "unreachable",
             ) from None
-        finally:
-            setdefaulttimeout(usual)
 
     def _refused(self, status: int) -> HubbleError:
         if status in (401, 403):

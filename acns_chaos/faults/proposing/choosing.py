@@ -1,86 +1,46 @@
-"""For each policy and family of mistakes, the one mistake whose effect can be witnessed from here.
+"""For each policy and family of mistakes, one that closes and one that opens, if it can be seen.
 
-What cannot be witnessed is no experiment: it could only end INCONCLUSIVE. It is named with the
-reason instead. Nothing is asked of a cluster here; what was tried before is given.
+What cannot be witnessed from here is no experiment: it could only end INCONCLUSIVE. It is named
+with the reason instead. Nothing is asked of a cluster here; what was tried before is given.
+
+What opens something makes no drop, so a family's worst mistake is often the one that closes
+nothing; it is looked for by itself, or the one that everybody notices would always be taken.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from acns_chaos.cluster.policies import policy_ref
 from acns_chaos.faults.prediction import predict
-from acns_chaos.faults.proposing.asks import CLOSED, CONNECT, CUSTOMER, NAME, OPEN, Ask, Roster
+from acns_chaos.faults.proposing.asks import (
+    CLOSED,
+    OPEN,
+    STRANGER,
+    Ask,
+)
+from acns_chaos.faults.proposing.clients import Clients
 from acns_chaos.faults.proposing.effects import Effect, Effects
+from acns_chaos.faults.proposing.outline import (
+    NO_CLIENT,
+    NO_CLOSED,
+    NO_OPEN,
+    ONE_CLIENT,
+    ONLY_LOOKUPS,
+    UNCOUNTED,
+    UNINJECTABLE,
+    Proposal,
+    Skipped,
+    Tried,
+)
+from acns_chaos.faults.proposing.roster import Roster
 from acns_chaos.policy.blast import Outlook
-from acns_chaos.policy.model import EGRESS, INGRESS, ObjectRef
+from acns_chaos.policy.model import ObjectRef
 from acns_chaos.policy.mutants import EQUIVALENT, INVALID, Mutant
 
-__all__ = ["BY_NAME", "Chooser", "Proposal", "Skipped", "Tried"]
+__all__ = ["Chooser"]
 
-# A Service asked by its name, as inject_fault's `witness` does.
-BY_NAME = "by name"
 # Of one family so many mistakes are looked at before it is given up.
 LOOKED_AT = 12
-
-Tried = Mapping[Ask, str]
-"""What was tried, to why it cannot be built on; "" where it did what the policies say."""
-
-NO_CLIENT = "no flow that it turns can be asked from here"
-ONE_CLIENT = "only one flow that it opens can be asked from here, and two clients must see it"
-ONLY_LOOKUPS = "it turns lookups alone, and no client tells a lost lookup from a dead server"
-UNCOUNTED = "its drops are counted under a name that neither the workload nor the Service has"
-NO_OPEN = "no open flow can be asked from here, and without one there is no open claim"
-NO_CLOSED = "no denied flow can be asked from here, and without one there is no closed claim"
-UNINJECTABLE = "none of them rewrites one valid object, so inject_fault takes none"
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """An experiment to be.
-
-    Attributes:
-        mutant: the mistake.
-        limit: the workloads that its effect may reach.
-        opens: whether it is seen by what it opens; else by what it closes.
-        turned: the asks that see it: one that it closes, or two that it opens.
-        named: the flow for `witness`; "" lets inject_fault choose.
-        dropped: "egress" or "ingress", and the workload that counts the drops; of one that closes.
-        open_claim: what must work before and after.
-        closed_claim: what must be denied before and after.
-        in_use: whether Hubble has seen the flow that it closes.
-    """
-
-    mutant: Mutant
-    limit: tuple[str, ...]
-    opens: bool
-    turned: tuple[Ask, ...]
-    named: str
-    dropped: tuple[str, str]
-    open_claim: Ask
-    closed_claim: Ask
-    in_use: bool
-
-    @property
-    def asks(self) -> dict[Ask, str]:
-        """What it builds on, to what each is expected to read before the fault."""
-        expected = {self.open_claim: OPEN, self.closed_claim: CLOSED}
-        return expected | dict.fromkeys(self.turned, CLOSED if self.opens else OPEN)
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A family of mistakes in a policy that is no experiment.
-
-    Attributes:
-        policy: which.
-        family: of mistakes; "" for all.
-        reason: why not.
-    """
-
-    policy: ObjectRef
-    family: str
-    reason: str
 
 
 class Chooser:
@@ -92,6 +52,8 @@ class Chooser:
         mutants: every mutant of the policies in question.
         asks: what can be asked.
         in_use: more of them: what Hubble has seen.
+        clients: how many must see what a mistake opens. One is enough where something else sees it
+            too, as Hubble does a connection that was let through.
     """
 
     def __init__(
@@ -101,11 +63,12 @@ class Chooser:
         mutants: Iterable[Mutant],
         asks: Iterable[Ask],
         in_use: Iterable[Ask] = (),
+        clients: int = 2,
     ) -> None:
         self._roster = roster
         self._in_use = frozenset(in_use)
         self._effects = Effects(roster, outlook, {*asks, *self._in_use}, self._in_use)
-        self._engine = self._effects.engine
+        self._clients = Clients(roster, self._effects, clients)
         self._families: dict[ObjectRef, dict[str, list[Mutant]]] = {}
         for mutant in mutants:
             families = self._families.setdefault(mutant.policy, {})
@@ -113,7 +76,7 @@ class Chooser:
         self._judged: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def choose(self, tried: Tried, most: int = 0) -> tuple[list[Proposal], list[Skipped]]:
-        """Choose at most so many experiments, first one of each policy, then further families.
+        """Choose at most so many experiments, first one of each policy, then one of the other kind.
 
         Args:
             tried: what is known already; an ask that is not in it counts as good.
@@ -124,21 +87,30 @@ class Chooser:
         """
         found: list[Proposal] = []
         skipped: list[Skipped] = []
-        left = [self._of_policy(ref, turn, tried) for turn, ref in enumerate(self._families)]
+        left = {
+            ref: {opens: self._of_policy(ref, turn, opens, tried) for opens in (False, True)}
+            for turn, ref in enumerate(self._families)
+        }
+        rounds = 0
         while left and not (most and len(found) >= most):
-            for one in tuple(left):
-                taken = self._next(one, skipped)
+            for turn, (ref, kinds) in enumerate(tuple(left.items())):
+                # By turns: with few experiments some policies get one that closes, some the other.
+                first = bool((turn + rounds) % 2)
+                taken = self._next(kinds[first], skipped) or self._next(kinds[not first], skipped)
                 if taken is None:
-                    left.remove(one)
+                    del left[ref]
                 elif not most or len(found) < most:
                     found.append(taken)
-        found.sort(key=lambda one: (one.mutant.policy, one.mutant.family))
-        return found, sorted(skipped, key=lambda one: (one.policy, one.family))
+            rounds += 1
+        found.sort(key=lambda one: (one.mutant.policy, one.mutant.family, one.opens))
+        return found, sorted(skipped, key=lambda one: (one.policy, one.family, one.opens))
 
     def open_flows(self) -> list[Ask]:
         """The asks that are open because a rule says so, those in use first."""
         found = [
-            a for a in self._effects.asks if self._effects.now[a] == OPEN and self._roster.ruled(a)
+            ask
+            for ask in self._effects.asks
+            if self._effects.now[ask] == OPEN and ask.way != STRANGER and self._roster.ruled(ask)
         ]
         return sorted(found, key=lambda ask: (ask not in self._in_use, ask))
 
@@ -150,106 +122,98 @@ class Chooser:
             skipped.append(found)
         return None
 
-    def _of_policy(self, ref: ObjectRef, turn: int, tried: Tried) -> Iterator[Proposal | Skipped]:
-        """What becomes of each family of a policy.
+    def _of_policy(
+        self, ref: ObjectRef, turn: int, opens: bool, tried: Tried
+    ) -> Iterator[Proposal | Skipped]:
+        """What becomes of each family of a policy, of those mistakes that close or that open.
 
         Each policy begins with another family, so that few experiments are of many kinds.
         """
-        families = list(self._families[ref].items())
-        first = turn % len(families)
-        for family, every in (*families[first:], *families[:first]):
+        families: list[tuple[str, list[Mutant]]] = []
+        for family, every in self._families[ref].items():
             # What the agents refuse changes as little as what is equivalent.
-            candidates = [one for one in every if one.effect not in (EQUIVALENT, INVALID)]
-            fit = sorted((one for one in candidates if one.injectable), key=_preferred)
-            if candidates and not fit:
-                yield Skipped(ref, family, UNINJECTABLE)
-            elif fit:
-                yield self._best(ref, family, fit[:LOOKED_AT], tried)
+            found = [
+                one
+                for one in every
+                if one.effect not in (EQUIVALENT, INVALID)
+                and (one.radius.opened_count if opens else one.radius.closed_count)
+            ]
+            families += [(family, found)] if found else []
+        first = turn % len(families) if families else 0
+        for family, every in (*families[first:], *families[:first]):
+            if not (fit := sorted(filter(_can_be_injected, every), key=_preferred(opens))):
+                yield Skipped(ref, family, UNINJECTABLE, opens)
+                continue
+            # A policy that opens lets its own pods out, or strangers in: by turns as well.
+            yield self._best(ref, family, fit[:LOOKED_AT], opens, bool(turn % 2), tried)
 
     def _best(
-        self, ref: ObjectRef, family: str, fit: list[Mutant], tried: Tried
+        self,
+        ref: ObjectRef,
+        family: str,
+        fit: list[Mutant],
+        opens: bool,
+        strangers: bool,
+        tried: Tried,
     ) -> Proposal | Skipped:
-        told = [self._proposal(mutant, tried) for mutant in fit]
+        told = [self._proposal(mutant, opens, strangers, tried) for mutant in fit]
         found = [one for one in told if isinstance(one, Proposal)]
-        if found:
-            return min(
-                found, key=lambda one: self._effects.order(one.turned[0], ref.namespace)[:-1]
-            )
-        # The last obstacle is the one that was nearest to an experiment.
-        return Skipped(ref, family, max((str(one) for one in told), key=_nearness))
 
-    def _proposal(self, mutant: Mutant, tried: Tried) -> Proposal | str:
+        def order(one: Proposal) -> tuple[bool, bool, bool, int, bool]:
+            asked = one.turned[0]
+            far = (asked.way == STRANGER) != strangers
+            return (far, *self._effects.order(asked, ref.namespace)[:-1])
+
+        if found:
+            return min(found, key=order)
+        # The last obstacle is the one that was nearest to an experiment.
+        return Skipped(ref, family, max((str(one) for one in told), key=_nearness), opens)
+
+    def _proposal(
+        self, mutant: Mutant, opens: bool, strangers: bool, tried: Tried
+    ) -> Proposal | str:
         """The experiment of a mutant, or why it is none."""
         effect = self._effects.of(mutant)
         closed = [one for one in effect.closed if not tried.get(one[0])]
-        opened = [ask for ask in effect.opened if not tried.get(ask)]
-        if not closed and len(opened) < 2:
-            return self._why_unseen(mutant, effect, tried, opened)
-        opens = not closed
+        turned = tuple(ask for ask, _ in closed[:1])
         home = mutant.policy.namespace
-        turned = tuple(opened[:2]) if opens else (closed[0][0],)
+        if opens:
+            turned = self._clients.of_opened(effect.opened, home, strangers, tried)
+        if not turned:
+            return self._why_unseen(mutant, effect, tried, opens)
         dropped = ("", "") if opens else closed[0][1]
-        named = self._named(turned[0], home, opens, tried)
+        passed = self._clients.passed(turned) if opens else ("", "", 0)
+        named = self._clients.named(turned[0], home, opens, tried)
         if named is None:
             return f"{turned[0].target} cannot be asked by name, so the fault could not be seen"
-        open_claim = self._claim(OPEN, mutant, tried) if opens else turned[0]
-        closed_claim = turned[0] if opens else self._claim(CLOSED, mutant, tried)
+        open_claim = self._clients.claim(OPEN, mutant, tried) if opens else turned[0]
+        closed_claim = turned[0] if opens else self._clients.claim(CLOSED, mutant, tried)
         if open_claim is None or closed_claim is None:
             return NO_OPEN if open_claim is None else NO_CLOSED
         refused, limit = self._judge(mutant)
         if refused:
             return refused
+        reached = tuple(
+            one for ask in turned if opens for one in self._clients.reached(ask, tried)[:1]
+        )
         used = not opens and turned[0] in self._in_use
         claims = (open_claim, closed_claim)
-        return Proposal(mutant, limit, opens, turned, named, dropped, *claims, used)
+        return Proposal(
+            mutant, limit, opens, turned, named, dropped, passed, *claims, reached, used
+        )
 
-    def _why_unseen(self, mutant: Mutant, effect: Effect, tried: Tried, opened: list[Ask]) -> str:
-        if opened:
-            return ONE_CLIENT
-        turned = [*(ask for ask, _ in effect.closed), *effect.opened]
+    def _why_unseen(self, mutant: Mutant, effect: Effect, tried: Tried, opens: bool) -> str:
+        turned = effect.opened if opens else tuple(ask for ask, _ in effect.closed)
         failed = next((tried[ask] for ask in turned if tried.get(ask)), "")
         if failed:
             return failed
+        if opens and turned:
+            return ONE_CLIENT
         if effect.uncounted:
             return UNCOUNTED
         if all(flow.port == 53 for flow in chain(mutant.radius.closed, mutant.radius.opened)):
             return ONLY_LOOKUPS
         return NO_CLIENT
-
-    def _named(self, ask: Ask, home: str, opens: bool, tried: Tried) -> str | None:
-        """The flow for `witness`: "" where inject_fault finds one itself, None for neither."""
-        if ask.way == CUSTOMER:
-            return ""
-        source = ask.source.removeprefix(f"{home}/")
-        if ask.way == NAME:
-            return f"{source} -> {ask.target}:{ask.port}"
-        if not tried.get(Ask(ask.source, ask.target, ask.port, BY_NAME)):
-            place, _, name = ask.target.partition("/")
-            return f"{source} -> {name}.{place}.svc.cluster.local:{ask.port}"
-        # By address, from a pod of the experiment's own namespace; not what opens, as many a pod
-        # of those that are let in has no tool.
-        return "" if "/" not in source and not opens else None
-
-    def _claim(self, state: str, mutant: Mutant, tried: Tried) -> Ask | None:
-        """An ask that is open or closed now, of the policy's own pods if there is one."""
-        view = self._engine.view
-        home, ref = mutant.policy.namespace, mutant.policy
-        best: tuple[tuple[object, ...], Ask] | None = None
-        for ask in self._effects.asks:
-            if self._effects.now[ask] != state or tried.get(ask) or ask.way != CONNECT:
-                continue
-            if state == CLOSED and not self._roster.counted(self._engine, ask):
-                continue
-            own = any(
-                ref in view(way, end).selecting
-                for end in self._roster.ends(ask)
-                for way in (EGRESS, INGRESS)
-            )
-            # One that was tried already costs nothing more.
-            order = (not own, ask not in tried, *self._effects.order(ask, home))
-            if best is None or order < best[0]:
-                best = (order, ask)
-        return best[1] if best else None
 
     def _judge(self, mutant: Mutant) -> tuple[str, tuple[str, ...]]:
         """Why inject_fault would refuse it, else the limit that lets it through."""
@@ -269,9 +233,19 @@ class Chooser:
         return self._judged[mutant.id]
 
 
-def _preferred(mutant: Mutant) -> tuple[bool, int]:
-    """What closes flows before what opens some, what reaches less before what reaches more."""
-    return not mutant.radius.closed_count, mutant.radius.size
+def _can_be_injected(mutant: Mutant) -> bool:
+    """Whether inject_fault takes it: it rewrites or deletes its own object and no other."""
+    return mutant.effect != INVALID and list(mutant.changes) == [mutant.policy]
+
+
+def _preferred(opens: bool) -> Callable[[Mutant], tuple[bool, int]]:
+    """What only closes or only opens before what does both, what reaches less before the rest."""
+
+    def order(mutant: Mutant) -> tuple[bool, int]:
+        other = mutant.radius.closed_count if opens else mutant.radius.opened_count
+        return bool(other), mutant.radius.size
+
+    return order
 
 
 def _nearness(reason: str) -> int:

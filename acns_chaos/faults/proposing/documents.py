@@ -6,8 +6,8 @@ experiment carries copies of its claims, found by the probe's name (`acns-chaos 
 
 from typing import Any
 
-from acns_chaos.faults.proposing.asks import CLOSED, CUSTOMER, NAME, OPEN, Ask
-from acns_chaos.faults.proposing.choosing import Proposal
+from acns_chaos.faults.proposing.asks import CLOSED, CUSTOMER, NAME, OPEN, STRANGER, Ask
+from acns_chaos.faults.proposing.outline import Proposal
 
 __all__ = ["Json", "claim_document", "claim_name", "experiment_document"]
 
@@ -24,8 +24,7 @@ FEWEST_DROPS, FEWEST_PACKETS = 1, 2
 def claim_name(ask: Ask, state: str) -> str:
     """The sentence that a claim is known by, such as "shop/web reaches shop/api on port 80"."""
     verb = "reaches" if state == OPEN else "is kept from"
-    source = "the world" if ask.source == "world" else ask.source
-    return f"{source} {verb} {ask.target} on port {ask.port}"
+    return f"{ask.asker} {verb} {ask.target} on port {ask.port}"
 
 
 def claim_document(ask: Ask, state: str, in_use: bool) -> Json:
@@ -37,20 +36,21 @@ def claim_document(ask: Ask, state: str, in_use: bool) -> Json:
         in_use: whether Hubble has seen it.
     """
     home, name = ask.home, claim_name(ask, state)
-    source = "the world" if ask.source == "world" else ask.source
     question = (
-        f"Does {source} reach {ask.target} on port {ask.port}?"
+        f"Does {ask.asker} reach {ask.target} on port {ask.port}?"
         if state == OPEN
-        else f"Is {source} kept from {ask.target} on port {ask.port}?"
+        else f"Is {ask.asker} kept from {ask.target} on port {ask.port}?"
     )
     because = "Hubble has seen it in use" if in_use else "nobody was seen to use it"
     if state == CLOSED:
         because = "it was denied when this file was written"
+    if ask.way == STRANGER:
+        because = "the policies say so, and no pod was made to try it (docs/client.md)"
     return {
         "title": question,
         "description": f"Proposed by `acns-chaos init`: {because}. Keep it if it is meant to be.",
         "tags": ["acns", "cilium", "claim", "open" if state == OPEN else "closed"],
-        "configuration": _configuration(home, ask, needs_evidence=state == CLOSED),
+        "configuration": _configuration(home, ask, [_ask(name, ask, state)]),
         "extensions": [{"name": "acns-chaos", "claim": "open" if state == OPEN else "closed"}],
         "controls": _controls(),
         "runtime": {
@@ -68,12 +68,16 @@ def experiment_document(proposal: Proposal) -> Json:
     mutant = proposal.mutant
     ref, home = mutant.policy, mutant.policy.namespace
     method, witnesses, detector = (_opened if proposal.opens else _closed)(proposal)
+    claims = [_claim(proposal.open_claim, OPEN), _claim(proposal.closed_claim, CLOSED)]
     customer = next((ask for ask in proposal.asks if ask.way == CUSTOMER), proposal.open_claim)
     return {
         "title": f"Do we notice {mutant.operator} in the policy {ref}?",
         "description": (f"{mutant.mistake} Proposed by `acns-chaos init`: it {_effect(proposal)}."),
         "tags": ["acns", "cilium", "network-policy", "opens" if proposal.opens else "closes"],
-        "configuration": _configuration(home, customer, needs_evidence=True),
+        "configuration": {
+            **_configuration(home, customer, [*claims, *method]),
+            "restore_timeout": _seconds("ACNS_CHAOS_RESTORE_TIMEOUT", 10.0),
+        },
         "extensions": [
             {
                 "name": "acns-chaos",
@@ -87,8 +91,7 @@ def experiment_document(proposal: Proposal) -> Json:
         "steady-state-hypothesis": {
             "title": "What must work works, and what must be denied is denied",
             "probes": [
-                _claim(proposal.open_claim, OPEN),
-                _claim(proposal.closed_claim, CLOSED),
+                *claims,
                 _judged("policies are as recorded", "policies_are_as_recorded", {}),
             ],
         },
@@ -120,8 +123,7 @@ def _closed(proposal: Proposal) -> tuple[list[Json], list[str], str]:
     home, (ask,) = proposal.mutant.policy.namespace, proposal.turned
     way, owner = proposal.dropped
     place, _, workload = owner.partition("/")
-    source = "the world" if ask.source == "world" else ask.source
-    client = f"{source} is cut off from {ask.target}"
+    client = f"{ask.asker} is cut off from {ask.target}"
     counter = f"drops are counted at {owner}'s pods"
     detector = "Prometheus notices policy drops on the nodes"
     of_pods: Json = {"workload": workload, "direction": way, "counter": "hubble"}
@@ -139,18 +141,23 @@ def _closed(proposal: Proposal) -> tuple[list[Json], list[str], str]:
 
 
 def _opened(proposal: Proposal) -> tuple[list[Json], list[str], str]:
-    """The method of a fault that opens: two clients, and the claim that is now missed."""
-    clients = [f"{ask.source} gets into {ask.target} on port {ask.port}" for ask in proposal.turned]
+    """The method of a fault that opens: two clients, or one and Hubble; and the missed claim."""
     detector = f"the claim is missed: {claim_name(proposal.closed_claim, CLOSED)}"
     method = [
-        *(
-            _ask(name, ask, OPEN, during=True)
-            for name, ask in zip(clients, proposal.turned, strict=True)
-        ),
-        # A scheduled run of the closed claim meets exactly this.
-        _ask(detector, proposal.closed_claim, OPEN, during=True),
+        _ask(f"{ask.asker} gets into {ask.target} on port {ask.port}", ask, OPEN, during=True)
+        for ask in proposal.turned
     ]
-    return method, clients, detector
+    source, destination, port = proposal.passed
+    if destination:
+        let_through: Json = {"source": source, "destination": destination, "verdict": "FORWARDED"}
+        let_through |= {"port": port, "since": "fault", "at_least": 1, "deadline": EVIDENCE}
+        (ask,) = proposal.turned
+        name = f"Hubble sees {ask.asker} let into {destination}"
+        method.append(_probe(name, "read_flows", let_through))
+    witnesses = [one["name"] for one in method]
+    # A scheduled run of the closed claim meets exactly this.
+    method.append(_ask(detector, proposal.closed_claim, OPEN, during=True))
+    return method, witnesses, detector
 
 
 def _claim(ask: Ask, state: str) -> Json:
@@ -169,9 +176,9 @@ def _ask(name: str, ask: Ask, state: str, during: bool = False) -> Json:
     """
     if ask.way == CUSTOMER:
         arguments: Json = {"path": "/", "expect": state, "timeout": CONNECTION if during else PAGE}
-        if during:
-            arguments["deadline"] = EFFECT
+        arguments["deadline"] = EFFECT if during else "${storefront_deadline}"
         return _probe(name, "read_storefront", arguments)
+    # The workload of a stranger is "", whom only a pod of the run's own can be.
     place, _, workload = ask.source.partition("/")
     arguments = {"workload": workload}
     if ask.way == NAME:
@@ -188,6 +195,8 @@ def _ask(name: str, ask: Ask, state: str, during: bool = False) -> Json:
     arguments["timeout"] = CONNECTION
     if state == CLOSED:
         arguments["evidence_timeout"] = EVIDENCE
+    if ask.way == STRANGER:
+        arguments["prober"] = True
     return _probe(name, "read_connection", arguments)
 
 
@@ -228,7 +237,7 @@ def _action(name: str, function: str, arguments: Json) -> Json:
 
 
 def _restore(name: str) -> Json:
-    return _action(name, "restore_policies", {"timeout": EFFECT})
+    return _action(name, "restore_policies", {"timeout": "${restore_timeout}"})
 
 
 def _controls() -> list[Json]:
@@ -238,15 +247,15 @@ def _controls() -> list[Json]:
     ]
 
 
-def _configuration(home: str, ask: Ask, needs_evidence: bool) -> Json:
+def _configuration(home: str, ask: Ask, activities: list[Json]) -> Json:
     found: Json = {"namespace": home}
     if ask.way == CUSTOMER:
         found["storefront_service"] = ask.target.partition("/")[2]
-    if needs_evidence:
-        found["evidence_timeout"] = {
-            "type": "env",
-            "key": "ACNS_CHAOS_EVIDENCE_TIMEOUT",
-            "default": 10.0,
-            "env_var_type": "float",
-        }
+        found["storefront_deadline"] = _seconds("ACNS_CHAOS_STOREFRONT_DEADLINE", 0.0)
+    if any(EVIDENCE in one["provider"]["arguments"].values() for one in activities):
+        found["evidence_timeout"] = _seconds("ACNS_CHAOS_EVIDENCE_TIMEOUT", 10.0)
     return found
+
+
+def _seconds(key: str, default: float) -> Json:
+    return {"type": "env", "key": key, "default": default, "env_var_type": "float"}

@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from acns_chaos.faults.proposing.asks import CLOSED, CONNECT, CUSTOMER, NAME, OPEN, Ask, Roster
+from acns_chaos.faults.proposing.asks import (
+    CLOSED,
+    CONNECT,
+    CUSTOMER,
+    NAME,
+    OPEN,
+    STRANGER,
+    Ask,
+)
+from acns_chaos.faults.proposing.roster import Roster
 from acns_chaos.policy import Engine
 from acns_chaos.policy.blast import Outlook
 from acns_chaos.policy.model import EGRESS, INGRESS
@@ -68,19 +77,23 @@ class Effects:
             was, now = self.now[ask], self._roster.state(after, ask)
             if (was, now) == (OPEN, CLOSED):
                 dropped = self._roster.dropped_at(after, ask)
+                if ask.way == STRANGER:
+                    # What no workload uses is missed by nobody.
+                    continue
                 if dropped[0] and (ask.way != CONNECT or self._roster.counted(after, ask)):
                     closed.append((ask, dropped))
                 else:
                     uncounted = True
-            elif (was, now) == (CLOSED, OPEN) and ask.way == CONNECT:
-                if self._roster.counted(self.engine, ask):
+            elif (was, now) == (CLOSED, OPEN) and ask.way != CUSTOMER:
+                # `read_egress` needs no counter.
+                if ask.way == NAME or self._roster.counted(self.engine, ask):
                     opened.append(ask)
                 else:
                     uncounted = True
         home = mutant.policy.namespace
         closed.sort(key=lambda one: self.order(one[0], home))
         opened.sort(key=lambda ask: self.order(ask, home))
-        return Effect(tuple(closed), _apart(opened), uncounted)
+        return Effect(tuple(closed), tuple(opened), uncounted)
 
     def _concerned(self, after: Engine) -> Iterator[Ask]:
         """The asks of which an end is judged by other rules now."""
@@ -96,14 +109,6 @@ class Effects:
 
     def order(self, ask: Ask, home: str) -> tuple[bool, bool, int, bool, Ask]:
         """What is in use first, then what is an application's, then what is near."""
-        way = {CONNECT: 0, CUSTOMER: 1, NAME: 2}[ask.way]
+        way = {CONNECT: 0, CUSTOMER: 1, NAME: 2, STRANGER: 3}[ask.way]
         system = any(place.startswith("kube-") for place in ask.places)
         return system, ask not in self._in_use, way, ask.places != {home}, ask
-
-
-def _apart(opened: list[Ask]) -> tuple[Ask, ...]:
-    """The first, then those of another client, then the rest."""
-    if not opened:
-        return ()
-    first = opened[0]
-    return (first, *sorted(opened[1:], key=lambda ask: ask.source == first.source))

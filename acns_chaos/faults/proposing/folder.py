@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from acns_chaos.faults.proposing.asks import OPEN
-from acns_chaos.faults.proposing.choosing import Skipped
+from acns_chaos.faults.proposing.asks import OPEN, STRANGER, Ask
 from acns_chaos.faults.proposing.documents import Json, claim_document, experiment_document
+from acns_chaos.faults.proposing.outline import Skipped
 from acns_chaos.faults.proposing.proposal import Findings
 
 __all__ = ["files_of", "write_files"]
@@ -15,7 +15,8 @@ __all__ = ["files_of", "write_files"]
 # In names of files and nowhere else: whatever a name holds, a file stays in its folder.
 _STRANGE = re.compile(r"[^A-Za-z0-9._-]|^[.]+")
 _PROMISE = (
-    "Every flow in these files was tried once when they were written, and nothing was changed."
+    "Every flow in these files was tried once when they were written, and nothing was changed; but "
+    "for those of strangers, who are pods that a run makes, and need its role `prober`."
 )
 _USE = (
     "Run a claim or an experiment with `chaos run FILE`; `acns-chaos check FILE` says what an edit "
@@ -29,7 +30,7 @@ def files_of(findings: Findings) -> dict[str, str]:
     documents: dict[str, Json] = {}
     for ask, state in sorted(findings.claims.items()):
         word = "open" if state == OPEN else "closed"
-        source, target = (_bare(end, findings, alone) for end in (ask.source, ask.target))
+        source, target = _bare(_asker(ask), findings, alone), _bare(ask.target, findings, alone)
         _add(
             documents,
             f"probes/{source}-to-{target}-{ask.port}-{word}",
@@ -39,12 +40,18 @@ def files_of(findings: Findings) -> dict[str, str]:
         ref = one.mutant.policy
         name = ref.name if alone else f"{ref.namespace}-{ref.name}"
         name = _STRANGE.sub("-", name)
-        _add(documents, f"experiments/{name}-{one.mutant.family}", experiment_document(one))
+        effect = "opens" if one.opens else "closes"
+        path = f"experiments/{name}-{one.mutant.family}-{effect}"
+        _add(documents, path, experiment_document(one))
     files = {
         path: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         for path, document in documents.items()
     }
     return {**files, "README.md": _readme(findings, documents)}
+
+
+def _asker(ask: Ask) -> str:
+    return f"{ask.source}stranger" if ask.way == STRANGER else ask.source
 
 
 def _bare(end: str, findings: Findings, alone: bool) -> str:
@@ -90,7 +97,8 @@ def _why(skipped: Iterable[Skipped]) -> Iterable[str]:
     for one in skipped:
         # A policy's name cannot break a table, a tool's output can.
         reason = re.sub(r"[|<>`]", "/", one.reason)
-        yield f"| {one.policy} | {one.family or 'all'} | {reason} |"
+        family = f"{one.family} (opens)" if one.opens else one.family or "all"
+        yield f"| {one.policy} | {family} | {reason} |"
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

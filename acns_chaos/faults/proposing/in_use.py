@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from acns_chaos.cluster.hubble import HubbleError, Query, SeenFlow, evidence_of, open_relay
 from acns_chaos.cluster.kube import Api
-from acns_chaos.faults.proposing.asks import CUSTOMER, HTTPS, NAME, WORLD, Ask, Roster, host_of
+from acns_chaos.faults.proposing.asks import CUSTOMER, HTTPS, NAME, WORLD, Ask, host_of
+from acns_chaos.faults.proposing.roster import Roster
 
 __all__ = ["flows_in_use", "matched"]
 
@@ -14,7 +15,7 @@ DEADLINE = 30.0
 
 def flows_in_use(
     api: Api, environ: Mapping[str, str], roster: Roster, places: Iterable[str]
-) -> tuple[set[Ask], str]:
+) -> tuple[set[Ask], str, bool]:
     """Ask Hubble which flows of some namespaces were let through.
 
     Args:
@@ -24,8 +25,8 @@ def flows_in_use(
         places: the namespaces, of whose workloads they come or whose customers they are.
 
     Returns:
-        The asks they may have been, and what a person should know of how complete that is, "" when
-        nothing is missing.
+        The asks they may have been; what a person should know of how complete that is, "" when
+        nothing is missing; and whether Hubble answers at all.
     """
     seen = set[Ask]()
     missing: list[str] = []
@@ -37,10 +38,11 @@ def flows_in_use(
                 seen |= matched(roster, (one for one in events if isinstance(one, SeenFlow)))
                 missing += evidence_of(events).reasons
     except HubbleError as error:
-        return set(), f"Hubble cannot be asked, so the policies alone say what is used: {error}"
+        told = f"Hubble cannot be asked, so the policies alone say what is used: {error}"
+        return set(), told, False
     reasons = "; ".join(dict.fromkeys(missing))
     note = f"Hubble may have missed flows: {reasons}." if reasons else ""
-    return {ask for ask in seen if ask.home in wanted}, note
+    return {ask for ask in seen if ask.home in wanted}, note, True
 
 
 def matched(roster: Roster, flows: Iterable[SeenFlow]) -> set[Ask]:

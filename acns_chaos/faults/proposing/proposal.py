@@ -11,21 +11,24 @@ from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.storefront import URL_VARIABLE
 from acns_chaos.cluster.target import LAB_MARK
 from acns_chaos.errors import ArgumentError
-from acns_chaos.faults.proposing.asks import CLOSED, CONNECT, CUSTOMER, OPEN, Ask, Roster
-from acns_chaos.faults.proposing.choosing import Chooser, Proposal, Skipped
+from acns_chaos.faults.proposing.asks import CLOSED, CONNECT, CUSTOMER, OPEN, Ask
+from acns_chaos.faults.proposing.choosing import Chooser
 from acns_chaos.faults.proposing.in_use import flows_in_use
+from acns_chaos.faults.proposing.outline import NO_EFFECT, Proposal, Skipped
+from acns_chaos.faults.proposing.roster import Roster
 from acns_chaos.faults.proposing.trying import Trier, by_name
 from acns_chaos.policy.blast import Outlook
 from acns_chaos.policy.known import known_world
 from acns_chaos.policy.model import ObjectRef
-from acns_chaos.policy.mutants import mutants
+from acns_chaos.policy.mutants import EQUIVALENT, INVALID, Mutant, mutants
 
 __all__ = ["FEWEST", "Findings", "propose"]
 
-# Experiments without --max: one of each policy, and at least so many.
+# Experiments without --max: one that closes and one that opens of each policy, or so many if more.
 FEWEST = 40
 # After so many rounds whatever is left untried is left out.
 ROUNDS = 8
+DID_OTHERWISE = "too many of its flows did otherwise"
 # Open claims of one Service that nobody was seen to use.
 UNSEEN = 3
 # Namespaces that are never proposed by themselves.
@@ -69,7 +72,7 @@ def propose(
         api: the cluster.
         environ: the environment, for Prometheus, Hubble and the shop's address.
         places: the namespaces; empty takes all that have policies and are not the system's.
-        most: experiments at most; 0 is no limit; None is one of each policy, and at least FEWEST.
+        most: experiments at most; 0 is no limit; None is two of each policy, and at least FEWEST.
         evidence_timeout: seconds until a drop must show in Prometheus.
         progress: told what is being done, for people.
 
@@ -92,16 +95,18 @@ def propose(
     trier.require_prometheus()
     spaces = tuple(sorted({ref.namespace for ref in refs}))
     progress(f"asking Hubble which flows of {len(spaces)} namespaces are in use")
-    in_use, told = flows_in_use(api, environ, roster, spaces)
+    in_use, told, hubble = flows_in_use(api, environ, roster, spaces)
     notes += [told] if told else []
     progress(f"working out the mistakes that could be made in {len(wanted)} policies")
     made = mutants(world, of=wanted) if wanted else []
+    skipped += _without_effect(wanted, made)
     asks = roster.asks(spaces)
-    chooser = Chooser(roster, Outlook(inventory.engine, known), made, asks, in_use)
+    outlook, clients = Outlook(inventory.engine, known), 1 if hubble else 2
+    chooser = Chooser(roster, outlook, made, asks, in_use, clients)
     if why := _no_customers(api, environ, roster):
         customers = (ask for ask in asks if ask.way == CUSTOMER)
         trier.tried |= dict.fromkeys(customers, why)
-    limit = max(FEWEST, len(refs)) if most is None else most
+    limit = max(FEWEST, 2 * len(refs)) if most is None else most
     experiments, unseen = _settled(chooser, trier, limit, progress)
     claims = _claims(chooser, trier, experiments, in_use, progress)
     return Findings(
@@ -164,6 +169,12 @@ def _not_ours(
     return found
 
 
+def _without_effect(refs: Iterable[ObjectRef], made: Iterable[Mutant]) -> list[Skipped]:
+    """The policies that could be written in any wrong way, and nothing would differ."""
+    effective = {one.policy for one in made if one.effect not in (EQUIVALENT, INVALID)}
+    return [Skipped(ref, "", NO_EFFECT) for ref in refs if ref not in effective]
+
+
 def _no_customers(api: Api, environ: Mapping[str, str], roster: Roster) -> str:
     """Why nobody asks as customers do, "" when it can be tried."""
     if environ.get(URL_VARIABLE, "").strip():
@@ -192,7 +203,7 @@ def _settled(
     experiments, skipped = chooser.choose(trier.tried, most)
     kept = [one for one in experiments if not one.asks.keys() - trier.tried.keys()]
     rest = [
-        Skipped(one.mutant.policy, one.mutant.family, "too many of its flows did otherwise")
+        Skipped(one.mutant.policy, one.mutant.family, DID_OTHERWISE, one.opens)
         for one in experiments
         if one not in kept
     ]

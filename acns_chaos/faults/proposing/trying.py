@@ -1,10 +1,13 @@
 """Each flow tried once, as the probes of an experiment will: nothing rests on the engine alone.
 
 A denial is silence and a drop that was counted, as for `read_connection`. Silences are collected
-first and their drops awaited together, because a scrape interval for each would take minutes.
+first, several at once, and their drops awaited together, because a scrape interval for each would
+take minutes.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.pods import (
@@ -22,15 +25,19 @@ from acns_chaos.cluster.storefront import ask as ask_shop
 from acns_chaos.cluster.storefront import storefront_url
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError
-from acns_chaos.faults.proposing.asks import CLOSED, CUSTOMER, NAME, OPEN, Ask, Roster
-from acns_chaos.faults.proposing.choosing import BY_NAME
+from acns_chaos.faults.proposing.asks import CLOSED, CUSTOMER, NAME, OPEN, STRANGER, Ask
+from acns_chaos.faults.proposing.outline import BY_NAME
+from acns_chaos.faults.proposing.roster import Roster
 from acns_chaos.policy.model import EGRESS
 
 __all__ = ["Trier", "by_name"]
 
-# Seconds: a connection, a page with its lookup, the exec session beyond these.
-CONNECTION, PAGE, SLACK = 1, 5, 10.0
+# Flows tried at once: each denied one takes seconds.
+AT_ONCE = 8
+# Seconds: a connection, a page with its lookup, one that meets silence, the exec session beyond.
+CONNECTION, PAGE, SILENCE, SLACK = 1, 5, 2, 10.0
 _LONGEST = 160
+End = tuple[str, str]
 
 
 class Trier:
@@ -67,30 +74,32 @@ class Trier:
     def try_all(
         self, expected: Mapping[Ask, str], progress: Callable[[Ask], None] = lambda _: None
     ) -> None:
-        """Try what was not tried yet.
+        """Try what was not tried yet, but for strangers: no pod is made here.
 
         Args:
             expected: each ask, to OPEN or CLOSED.
-            progress: called before each.
+            progress: called before each, from several threads.
 
         Raises:
             ApiError: Prometheus does not answer.
         """
-        silent: dict[Ask, float] = {}
-        for ask, wanted in expected.items():
-            if ask in self.tried:
-                continue
+        asked = [ask for ask in expected if ask not in self.tried]
+        self.tried |= {ask: "" for ask in asked if ask.way == STRANGER}
+        asked = [ask for ask in asked if ask.way != STRANGER]
+        # First the counters, then the packets: a drop already counted must not count for one.
+        denials = [ask for ask in asked if expected[ask] == CLOSED and ask.way != BY_NAME]
+        before = {end: self._drops(end) for end in dict.fromkeys(map(self._end, denials))}
+
+        def one(ask: Ask) -> str:
             progress(ask)
-            # First the counter, then the packet: a drop already counted must not count for it.
-            before = self._drops(ask) if wanted == CLOSED and ask.way != BY_NAME else 0.0
             try:
-                why = self._try(ask, wanted)
+                return self._try(ask, expected[ask])
             except ApiError as error:
-                why = str(error)
-            self.tried[ask] = why
-            if not why and wanted == CLOSED and ask.way != BY_NAME:
-                silent[ask] = before
-        self._await_drops(silent)
+                return str(error)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            self.tried |= zip(asked, pool.map(one, asked), strict=True)
+        self._await_drops([ask for ask in denials if not self.tried[ask]], before)
 
     def _try(self, ask: Ask, wanted: str) -> str:
         """Ask once; returns why it cannot be built on."""
@@ -105,7 +114,8 @@ class Trier:
                 found = True if 200 <= answer.status < 400 else None
             return _compared(ask, wanted, found, answer.detail)
         if ask.way == NAME:
-            ran = self._run(ask, ["wget", "--spider", "-T", str(PAGE), f"https://{ask.target}"])
+            wait = PAGE if wanted == OPEN else SILENCE
+            ran = self._run(ask, ["wget", "--spider", "-T", str(wait), f"https://{ask.target}"])
             answered = ran.code == 0 or "server returned error" in ran.output
             found = True if answered else False if "timed out" in ran.output else None
             return _compared(ask, wanted, found, _last(ran))
@@ -132,23 +142,31 @@ class Trier:
             raise ApiError(f"the image of {ask.source} has no {command[0]}")
         return ran
 
-    def _await_drops(self, silent: Mapping[Ask, float]) -> None:
-        """Take back the denials of which no drop is counted in time."""
-        left = dict(silent)
+    def _await_drops(self, silent: Iterable[Ask], before: Mapping[End, float]) -> None:
+        """Take back the denials of which no drop is counted in time.
+
+        One counter is for all of a workload: it must have moved once for each of its denials.
+        """
+        left: dict[End, list[Ask]] = {}
+        for ask in silent:
+            left.setdefault(self._end(ask), []).append(ask)
 
         def all_counted() -> bool:
-            for ask, before in tuple(left.items()):
-                if self._drops(ask) > before:
-                    del left[ask]
+            for end, asks in tuple(left.items()):
+                if self._drops(end) >= before[end] + len(asks):
+                    del left[end]
             return not left
 
         wait_until(all_counted, self._timeout, interval=0.5)
-        for ask in left:
+        for ask in chain.from_iterable(left.values()):
             self.tried[ask] = f"{ask} met silence, and no policy drop was counted for it"
 
-    def _drops(self, ask: Ask) -> float:
-        """The drops at the end where the policies drop it."""
-        way, owner = self._roster.dropped_at(self._roster.inventory.engine, ask)
+    def _end(self, ask: Ask) -> End:
+        """The end where the policies drop it: direction and "namespace/workload"."""
+        return self._roster.dropped_at(self._roster.inventory.engine, ask)
+
+    def _drops(self, end: End) -> float:
+        way, owner = end
         namespace, _, workload = owner.partition("/")
         return self._prometheus().policy_drops(drops_of_workload(namespace, workload, way))
 

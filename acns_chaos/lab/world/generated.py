@@ -83,10 +83,12 @@ class _Maker:
             "name": f"generated-{self._count}",
             "objects": objects,
             "outside": {host: {"addresses": [ip], "ports": [443]} for host, ip in _OUTSIDE.items()},
-            "images": {"shop/service": "alpine"},
+            # A stranger of a run is of busybox, as everywhere.
+            "images": {"shop/service": "alpine", "busybox": "alpine"},
             "visits": visits,
-            # Thousands of series: an hour of them every half second would not fit the budget.
-            "scrape_seconds": 5.0,
+            # Series grow with the services, and an hour of them is kept: no more in all than of ten
+            # services every half second.
+            "scrape_seconds": min(5.0, max(0.5, self._count / 20)),
         }
 
     def _spaces(self) -> int:
