@@ -11,6 +11,7 @@ from misbehaving import MisbehavingLab, cut_off, eventually, misbehaving_lab
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.kubeconfig import kubeconfig_api
+from acns_chaos.cluster.prometheus import prometheus_from
 from acns_chaos.evidence.alerts import read_alert
 from acns_chaos.evidence.counters import Bounds, counter_named, read_counter
 from acns_chaos.evidence.freshness import read_freshness
@@ -58,6 +59,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with misbehaving_lab(tmp_path_factory.mktemp("lab"), "--world", "pets-allinone") as lab:
         found = Watched(lab)
         eventually(lambda: found.count(QUIET)["met"], 20)
+        # Until there were two scrapes nobody knows what is late.
+        eventually(lambda: prometheus_from(found.api, found.environ).scrape_interval(), 20)
         yield found
         found.api.close()
 
