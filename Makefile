@@ -46,7 +46,7 @@ beyond: $(READY) ## what `make test` leaves out: the other engine, and a seeded 
 	ACNS_CHAOS_SEED=$(SEED) $(PYTEST) --beyond $(SHARE) --seed $(SEED)
 
 unit: $(READY) ## the quick tests: run on every save (15 seconds)
-	ACNS_CHAOS_EXAMPLES=0.3 $(BIN)/python -m pytest -q -m 'not slow' tests/policy tests/unit
+	ACNS_CHAOS_EXAMPLES=0.3 $(PYTEST) -q -m 'not slow' tests/policy tests/unit
 
 check: $(READY) ## formatting, lint, layers, types, copies in step
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@
     │   ├── NotFound       404
     │   ├── Conflict       409
     │   └── Forbidden      401 or 403
+    ├── GameDayError       results or a history of game days cannot be used
     └── JournalError       a journal cannot be read
         └── JournalCutOff  to its end: the host stopped while it wrote
 
@@ -37,6 +38,7 @@ __all__ = [
     "FaultRefused",
     "FaultUncertain",
     "Forbidden",
+    "GameDayError",
     "JournalCutOff",
     "JournalError",
     "LeaseHeld",
@@ -154,6 +156,10 @@ class Forbidden(ApiError):
 
 class JournalError(AcnsChaosError):
     """A journal cannot be read."""
+
+
+class GameDayError(AcnsChaosError):
+    """Results or a history of game days cannot be used as they are; nothing was overwritten."""
 
 
 class JournalCutOff(JournalError):

@@ -65,7 +65,8 @@ def left_out_of(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.
         return bool(beyond) and not config.getoption("--full")
 
     left_out = [item for item in items if out(item)]
-    if chosen is None:
+    # A worker of xdist cannot say why it ends; there tests/docs/test_tiers.py finds it.
+    if chosen is None and not hasattr(config, "workerinput"):
         require_one_case(items, left_out)
     return left_out
 

@@ -19,7 +19,9 @@ from acns_chaos.errors import DocumentError
 __all__ = ["Entry", "catalogue", "entries", "table"]
 
 # Probes by what they ask besides the API server.
-PROMETHEUS = frozenset({"count_drops", "read_connection", "read_alert", "metrics_are_fresh"})
+PROMETHEUS = frozenset(
+    {"count_drops", "read_connection", "read_alert", "read_detectors", "metrics_are_fresh"}
+)
 CLUSTERWIDE = "CiliumClusterwideNetworkPolicy"
 HUBBLE = frozenset({"read_flows", "relay_is_healthy", "explain_drops"})
 COLUMNS = {

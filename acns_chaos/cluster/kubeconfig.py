@@ -16,7 +16,12 @@ from acns_chaos.cluster.kube import AGENT, Api, reason
 from acns_chaos.cluster.private import private_folder
 from acns_chaos.errors import TargetError
 
-__all__ = ["in_cluster_api", "kubeconfig_api"]
+__all__ = ["in_cluster_api", "kubeconfig_api", "preload"]
+
+
+def preload() -> None:
+    """Load the official client now, for a process that will need it at once when it is asked."""
+    from kubernetes import client, config  # noqa: F401
 
 
 def kubeconfig_api(context: str, kubeconfig: str, agent: str = AGENT) -> tuple[Api, str]:

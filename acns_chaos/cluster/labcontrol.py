@@ -1,4 +1,4 @@
-"""Orders for misbehaviour, sent to the registered lab: its own few paths, not Kubernetes.
+"""Orders for misbehaviour, and alert rules, for the registered lab: paths of its own.
 
 The address, the certificate authority and the token come from the lab's registration. What can be
 ordered only the lab knows.
@@ -7,6 +7,7 @@ ordered only the lab knows.
 import json
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from acns_chaos.cluster.labprocess import lab_program
@@ -64,6 +65,43 @@ class LabControl:
         cleared = self._ask("DELETE", path)["cleared"]
         return list(cleared)
 
+    def rules(self) -> dict[str, Any]:
+        """The rules of the lab's Prometheus: their "text", "file" and "groups", as it has them.
+
+        Raises:
+            TargetError: the lab does not answer.
+        """
+        return self._ask("GET", "/rules")
+
+    def replace_rules(self, text: str) -> dict[str, Any]:
+        """Have the lab's Prometheus evaluate other rules from now on; returns as `rules`.
+
+        Args:
+            text: of a rule file as Prometheus takes it; "" for no rules.
+
+        Raises:
+            TargetError: the lab refuses them, and says why; those in force stay.
+        """
+        return self._ask("PUT", "/rules", text.encode())
+
+    def require_rules(self, path: str) -> None:
+        """Require that the lab's Prometheus evaluates the rules of a file.
+
+        A lab that is up is not given others behind the back of whoever started it.
+
+        Raises:
+            TargetError: it evaluates others, or the file cannot be read.
+        """
+        try:
+            wanted = Path(path).read_bytes()
+        except OSError as error:
+            raise TargetError(f"The alert rules {path} cannot be read: {error.strerror}.") from None
+        if str(self.rules().get("text", "")).encode() != wanted:
+            raise TargetError(
+                f"The lab that is up evaluates other alert rules than {path}: end it with "
+                "`acns-chaos lab down`, and start one with `--rules`."
+            )
+
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         import ssl
 
@@ -76,7 +114,7 @@ class LabControl:
                     method,
                     self._url + path,
                     headers={"Authorization": f"Bearer {self._token}"},
-                    body=None if body is None else json.dumps(body),
+                    body=body if body is None or isinstance(body, bytes) else json.dumps(body),
                     timeout=TIMEOUT,
                 )
                 found = json.loads(answer.data)

@@ -35,7 +35,10 @@ class Opened:
 
 @contextmanager
 def opened(
-    name: str = "", environ: Mapping[str, str] = os.environ, agent: str = AGENT
+    name: str = "",
+    environ: Mapping[str, str] = os.environ,
+    agent: str = AGENT,
+    world: str = "pets",
 ) -> Iterator[Opened]:
     """Open a cluster for the length of a command.
 
@@ -44,6 +47,7 @@ def opened(
             what the environment names; never the context that happens to be current.
         environ: the process environment.
         agent: what the connection calls itself.
+        world: name or path, for a lab to start; one that is joined keeps its own.
 
     Raises:
         TargetError: which cluster is meant cannot be told, or its credentials cannot be loaded.
@@ -53,7 +57,7 @@ def opened(
         api, context = connect(choice, agent=agent)
         yield Opened(api, f"cluster {context}", context, environ)
         return
-    lab = join_or_start("pets", environ)
+    lab = join_or_start(world, environ)
     try:
         api, context = connect(choice, lab.environ.get("KUBECONFIG", ""), agent)
         yield Opened(api, f"the lab (world {lab.world})", context, {**environ, **lab.environ})

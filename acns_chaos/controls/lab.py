@@ -32,7 +32,7 @@ from urllib.request import getproxies
 from chaoslib.types import Experiment
 
 from acns_chaos.cluster.labcontrol import LabControl
-from acns_chaos.cluster.labprocess import LabProcess, join_or_start
+from acns_chaos.cluster.labprocess import RULES_VARIABLE, LabProcess, join_or_start
 from acns_chaos.cluster.target import choose
 from acns_chaos.errors import TargetError
 
@@ -49,7 +49,10 @@ trouble = ""
 
 
 def configure_control(
-    experiment: Experiment, world: str = "pets", misbehave: list[dict[str, Any]] | None = None
+    experiment: Experiment,
+    world: str = "pets",
+    misbehave: list[dict[str, Any]] | None = None,
+    rules: str = "",
 ) -> None:
     """Start or join the lab, when the run is meant for it.
 
@@ -58,13 +61,19 @@ def configure_control(
         world: name or path of the world to start; a joined lab keeps its own.
         misbehave: orders as `acns-chaos lab inject` gives them: "kind", and "options",
             "selection", "for" (seconds), "count".
+        rules: path of alert rules for the lab's Prometheus, as Prometheus takes them; "" takes
+            those that ACNS_CHAOS_LAB_RULES names. A joined lab must have the same ones, but where
+            ACNS_CHAOS_LAB_PROMETHEUS_URL names who watches it.
     """
     global trouble  # noqa: PLW0603 - the host keeps controls as modules, so state lives here
     trouble = ""
     try:
         if choose(os.environ).kind != "lab" or _running:
             return
-        lab = join_or_start(world, os.environ)
+        rules = rules or os.environ.get(RULES_VARIABLE, "")
+        lab = join_or_start(world, os.environ, rules)
+        if rules and lab.joined and not lab.watched:
+            LabControl(lab.ready).require_rules(rules)
     except TargetError as error:
         trouble = str(error)
         return

@@ -4,8 +4,8 @@ Silence proves something only of a rule that exists and is evaluated.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from acns_chaos.cluster.prometheus import (
     Prometheus,
     Rule,
     fired_before,
+    fired_since,
     firing_in,
     prometheus_from,
     rule_named,
@@ -24,7 +25,7 @@ from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError, ArgumentError
 from acns_chaos.evidence.readings import FIRING, SILENT, UNKNOWN, Reading, reading
 
-__all__ = ["alert_labels", "read_alert"]
+__all__ = ["Asker", "Look", "alert_labels", "read_alert"]
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 INTERVAL = 0.5
@@ -36,7 +37,7 @@ LOOK_BACK = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class Look:
     """What fires now.
 
     Attributes:
@@ -94,15 +95,15 @@ def read_alert(
         can be asked, when it fired already, or when no rule of that name is evaluated.
     """
     what = f"alert {name}"
-    asker: list[_Asker] = []
-    looks: list[_Look] = []
+    asker: list[Asker] = []
+    looks: list[Look] = []
 
     def expected() -> bool:
         looks[:] = [asker[0].look()]
         return bool(looks[0].new) == (expect == FIRING)
 
     try:
-        asker.append(_Asker(api, environ, name, labels, start))
+        asker.append(Asker(api, environ, name, labels, start))
         wait_until(expected, deadline, INTERVAL)
         return asker[0].told(what, expect, looks[0])
     except ApiError as error:
@@ -110,7 +111,7 @@ def read_alert(
         return reading(UNKNOWN, what, str(error), None, expect, evidence)
 
 
-class _Asker:
+class Asker:
     """Asks Alertmanager where one is named, Prometheus otherwise."""
 
     def __init__(
@@ -120,6 +121,9 @@ class _Asker:
         self._start = datetime.fromisoformat(start).timestamp() if start else None
         self._manager = Alertmanager.from_environ(environ)
         self._prometheus: Prometheus | None = None
+        self._before: list[Mapping[str, str]] | None = None
+        # Whether the moments of the last look are by this Prometheus' clock.
+        self._dated = self._manager is None
         try:
             self._prometheus = prometheus_from(api, environ)
         except ApiError:
@@ -132,15 +136,117 @@ class _Asker:
         """Every question that had to be asked again."""
         return [note for one in (self._manager, self._prometheus) if one for note in one.notes]
 
-    def look(self) -> _Look:
+    def look(self) -> Look:
         """Ask once; raises ApiError."""
         if self._manager is not None:
             return self._from_alertmanager(self._manager)
         assert self._prometheus is not None  # the constructor saw to it
         return self._from_prometheus(self._prometheus)
 
-    def _from_alertmanager(self, manager: Alertmanager) -> _Look:
-        found = _Look()
+    def heard(self) -> Look:
+        """Ask once what has begun to fire since the start, over by now or not; raises ApiError.
+
+        `old` holds what fired, or was about to, when it came. An Alertmanager knows what is over
+        no more: where a Prometheus is named, too, that one's word counts for it, and for when.
+        """
+        if self._prometheus is None or self._start is None:
+            return self.look()
+        now, since = self._prometheus.now(), self._prometheus.moment(self._start)
+        if self._before is None:
+            about = (self._prometheus, self._name, self._labels)
+            self._before = fired_before(*about, since, pending=True)
+        fired = fired_since(self._prometheus, self._name, self._labels, since, now)
+        if self._manager is not None:
+            found = self._joined(fired, self._before, now)
+        else:
+            found = Look()
+            for alert in fired:
+                (found.old if _is_any(alert, self._before) else found.new).append(alert)
+        if not (found.new or found.old or found.muted):
+            found.old.extend(Alert(one, None) for one in self._before)
+        return found
+
+    def quiet_since(self, begin: float) -> str:
+        """Why it may still begin to fire for what was before a moment, "" when it will not.
+
+        Args:
+            begin: seconds since 1970 by this machine's clock. What was dropped until then must have
+                been scraped, and its rule evaluated.
+
+        Raises:
+            ApiError: it cannot be asked.
+        """
+        if self._manager is not None and (self.look().new or self.look().old):
+            return f"{self._name} fires"
+        if self._prometheus is None:
+            return ""
+        if fired_before(
+            *(self._prometheus, self._name, self._labels, self._prometheus.now()), pending=True
+        ):
+            return f"{self._name} fires, or is about to"
+        scrape = self._prometheus.scrape_interval()
+        if scrape is None:
+            return "Prometheus has not scraped twice yet"
+        begin = self._prometheus.moment(begin)
+        scraped, last = begin + scrape, self._prometheus.scraped()
+        if last is not None and last[0] >= begin:
+            # Every target was scraped since: what follows need not be waited for.
+            scraped = min(scraped, last[1])
+        rule = rule_named(self._prometheus, self._name)
+        if rule.evaluated is not None and rule.evaluated < scraped and not rule.idle:
+            return f"the rule {self._name} was not evaluated yet"
+        return ""
+
+    def began(self, look: Look) -> tuple[float | None, float]:
+        """When the first new alert began, by this machine's clock, and how far that may be off."""
+        began = min((one.began for one in look.new if one.began is not None), default=None)
+        if self._prometheus is None or not self._dated:
+            return began, SLACK
+        clock = self._prometheus.clock()
+        return (None if began is None else began - clock.ahead), clock.bound or 0.0
+
+    def _joined(
+        self, fired: Sequence[Alert], before: Sequence[Mapping[str, str]], now: float
+    ) -> Look:
+        """What Alertmanager tells, with what Prometheus knows of it and of what is over.
+
+        Args:
+            fired: what Prometheus says has fired since the start.
+            before: what fired there, or was about to, at the start.
+            now: by Prometheus' clock.
+        """
+        assert self._manager is not None  # the caller saw to it
+        told = self._from_alertmanager(self._manager)
+        found = Look(muted=list(told.muted))
+        self._dated = True
+        for alert in (*told.new, *told.old):
+            same = next((one for one in fired if alert.has(_named(one.labels))), None)
+            if _is_any(alert, before):
+                found.old.append(alert)
+            elif same is not None:
+                found.new.append(replace(alert, began=same.began))
+            else:
+                # Another Prometheus may have told of it.
+                self._dated = False
+                (found.old if alert in told.old else found.new).append(alert)
+        if found.new or found.old or found.muted:
+            return found
+        assert self._prometheus is not None  # the caller saw to it
+        standing = fired_before(self._prometheus, self._name, self._labels, now) if fired else []
+        for alert in fired:
+            if _is_any(alert, before):
+                found.old.append(alert)
+            elif _is_any(alert, standing):
+                # It may still be on its way there.
+                found.muted.append(replace(alert, muted="unknown to Alertmanager"))
+            elif self._manager.silences(alert.labels):
+                found.muted.append(replace(alert, muted="silenced"))
+            else:
+                found.new.append(alert)
+        return found
+
+    def _from_alertmanager(self, manager: Alertmanager) -> Look:
+        found = Look()
         for alert in manager.firing(self._name, self._labels):
             is_old = self._start is not None and (
                 alert.began is None or alert.began < self._start - SLACK
@@ -148,22 +254,22 @@ class _Asker:
             (found.muted if alert.muted else found.old if is_old else found.new).append(alert)
         return found
 
-    def _from_prometheus(self, prometheus: Prometheus) -> _Look:
+    def _from_prometheus(self, prometheus: Prometheus) -> Look:
         now = prometheus.now()
         if self._start is None:
             since = now - LOOK_BACK
-            return _Look(new=firing_in(prometheus, self._name, self._labels, since, now))
+            return Look(new=firing_in(prometheus, self._name, self._labels, since, now))
         since = prometheus.moment(self._start)
         before = fired_before(prometheus, self._name, self._labels, since)
-        found = _Look()
+        found = Look()
         for alert in firing_in(prometheus, self._name, self._labels, since, now):
             (found.old if dict(alert.labels) in before else found.new).append(alert)
         return found
 
-    def told(self, what: str, expect: str, look: _Look) -> Reading:
+    def told(self, what: str, expect: str, look: Look) -> Reading:
         """Make a reading of the last look; raises ApiError."""
         evidence = self._evidence(look)
-        doubt = self._doubt(expect, look)
+        doubt = self.doubt(expect, look)
         if doubt:
             return reading(UNKNOWN, what, doubt, None, expect, evidence)
         if look.new or look.old:
@@ -175,7 +281,8 @@ class _Asker:
             text = f"{self._name} fires and is {look.muted[0].muted}: nobody is told"
         return reading(SILENT, what, text, expect == SILENT, expect, evidence)
 
-    def _doubt(self, expect: str, look: _Look) -> str:
+    def doubt(self, expect: str, look: Look) -> str:
+        """Why a look does not tell what it seems to, "" when it does; raises ApiError."""
         if look.old and not look.new and expect == FIRING:
             return f"{self._name} fired before the fault, so that it fires now says nothing"
         cluster = self._prometheus.cluster if self._prometheus else ""
@@ -199,7 +306,7 @@ class _Asker:
             return f"{self._name} does not fire, and whether there is such a rule cannot be told"
         return ""
 
-    def _evidence(self, look: _Look) -> dict[str, Any]:
+    def _evidence(self, look: Look) -> dict[str, Any]:
         where = self._manager or self._prometheus
         fires = look.new or look.old or look.muted
         began = min((one.began for one in fires if one.began is not None), default=None)
@@ -218,7 +325,7 @@ class _Asker:
                 evidence["seconds"] = round(began - self._start, 3)
         return evidence
 
-    def _after(self, look: _Look) -> str:
+    def _after(self, look: Look) -> str:
         began = [one.began for one in look.new if one.began is not None]
         if self._start is None or not began or look.old:
             return ""
@@ -226,3 +333,12 @@ class _Asker:
         if self._manager is None and self._prometheus is not None:
             ahead = self._prometheus.clock().ahead
         return f", {max(0.0, min(began) - ahead - self._start):.1f} s after the fault"
+
+
+def _is_any(alert: Alert, known: Sequence[Mapping[str, str]]) -> bool:
+    return any(alert.has(_named(one)) for one in known)
+
+
+def _named(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels of an alert without its state: what was about to fire is what fires then."""
+    return {name: value for name, value in labels.items() if name not in ("alertstate", "__name__")}

@@ -27,7 +27,7 @@ __all__ = [
 # and what tells a team without this run.
 CLIENTS = ("read_storefront", "read_order", "read_egress", "read_connection")
 COUNTERS = ("count_drops", "read_flows")
-NOTICING = (*CLIENTS, *COUNTERS, "read_alert", "read_readiness")
+NOTICING = (*CLIENTS, *COUNTERS, "read_alert", "read_detectors", "read_readiness")
 # What the guard always writes. A section without one of these was not finished by it.
 SECTION_KEYS = ("schema", "version", "run", "target", "refused", "faults", "events", "host")
 TARGET_KEYS = ("kind", "context", "server", "uid", "namespace", "cilium_version")

@@ -27,7 +27,7 @@ from acns_chaos.cluster.target import Choice
 from acns_chaos.errors import ApiError, Conflict, WatchdogGone
 from acns_chaos.faults.recovery import Keeper
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "keep_ready"]
 
 # Above the API client's own time-out, so that its answer is heard rather than guessed.
 PATIENCE = 25.0
@@ -38,6 +38,73 @@ BRIEF_GOODBYE = 10.0
 SILENCE = 15
 # Says something and waits for no answer.
 UNANSWERED = 0
+
+Environment = Mapping[str, str]
+# Of a process of many runs: the watchdog of the next one, with the environment it was started in;
+# it knows of no run and reaches nothing before it is taken.
+_ready: "list[tuple[subprocess.Popen[bytes], Environment]]" = []
+_keeping: list[bool] = []
+
+
+@contextlib.contextmanager
+def keep_ready() -> Iterator[None]:
+    """While this lasts, start the process of the next watchdog while a run is under way.
+
+    For whoever makes one run after another in this process: a run need not wait for it then. One
+    that nobody took ends with this, or with its pipe.
+    """
+    _keeping.append(True)
+    try:
+        yield
+    finally:
+        _keeping.clear()
+        while _ready:
+            process, _ = _ready.pop()
+            for pipe in (process.stdin, process.stdout):
+                if pipe:
+                    pipe.close()
+            process.kill()
+            process.wait()
+
+
+def _make_ready() -> None:
+    """Start the process of the next watchdog, where runs follow each other."""
+    if _keeping and not _ready:
+        environment = _environment()
+        # Without it the next run starts its own, or says why there is none.
+        with contextlib.suppress(OSError):
+            _ready.append((_started(environment), environment))
+
+
+def _taken() -> "subprocess.Popen[bytes]":
+    """The process that is ready for this very environment, else a new one; raises OSError."""
+    environment = _environment()
+    while _ready:
+        process, begun = _ready.pop()
+        if begun == environment and process.poll() is None:
+            return process
+        process.kill()
+        process.wait()
+    return _started(environment)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": _import_path()}
+
+
+def _started(environment: Environment) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "acns_chaos.faults.watchdog"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Silent: whatever it has to say, it says to the runner or writes to the cluster.
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        # No signal of the terminal's is meant for it, and no folder is kept busy by it.
+        start_new_session=True,
+        cwd="/",
+        env=environment,
+    )
 
 
 class Watch:
@@ -64,18 +131,7 @@ class Watch:
         # Why it cannot be asked any more.
         self._lost = ""
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "acns_chaos.faults.watchdog"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                # Silent: whatever it has to say, it says to the runner or writes to the cluster.
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                # No signal of the terminal's is meant for it, and no folder is kept busy by it.
-                start_new_session=True,
-                cwd="/",
-                env={**os.environ, "PYTHONPATH": _import_path()},
-            )
+            self._process = _taken()
         except OSError as error:
             raise WatchdogGone(
                 f"No watchdog can be started ({error.strerror}): nobody would restore if this "
@@ -129,6 +185,7 @@ class Watch:
             stop_places=list(stop_places),
         )
         self._opened = True
+        _make_ready()
 
     def rehearse(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """Ask the server, over the watchdog's own connection, whether it would take these writes.

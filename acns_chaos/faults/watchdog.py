@@ -36,6 +36,7 @@ from types import FrameType
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.kubeconfig import preload
 from acns_chaos.cluster.leases import Leases
 from acns_chaos.cluster.policies import Policies
 from acns_chaos.cluster.private import adopt_folder, remove_folder
@@ -275,6 +276,8 @@ def main() -> int:
     listening, talking = _own_pipes()
     dog = Watchdog(talking)
     try:
+        # While the runner asks what it must know first.
+        preload()
         _converse(dog, listening)
     except (SystemExit, Exception):  # noqa: BLE001
         # Whatever ends it, what it holds is restored.

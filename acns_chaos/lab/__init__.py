@@ -29,7 +29,7 @@ What is not modelled is refused by name (501, or the refusal of a real server), 
   (with an empty ``status.policy``, as is the default), a workload whose pods change the numbers in
   its status.
 - Jobs and CronJobs run nowhere: they are stored and described, a CronJob makes no Job and a Job no
-  pod, and a status is what a client writes there.
+  pod, and a status is what a client writes there. PersistentVolumeClaims are Pending for ever.
 - client certificates, basic authentication, and tokens that are bound to a node. A request without
   a token is let in to health and version only, and is 401 elsewhere; impersonation headers without
   a user are 400, where a real server answers 500.
@@ -46,7 +46,8 @@ What is not modelled is refused by name (501, or the refusal of a real server), 
 - deletion that waits for dependents; every query parameter that is not listed in
   ``api.options``; every kind that is not listed in ``api.kinds.resources``. Quotas, claims and
   the like are listed there to be read: there are none unless the world has some.
-- PromQL beyond docs/promql.md: 422 with its name. Nobody defines alerting or recording rules.
+- PromQL beyond docs/promql.md: 422 with its name. Templates of rules beyond labels and
+  the value: refused in labels, named in the text of annotations.
 
 What is missing without an error, because nothing asks for it:
 

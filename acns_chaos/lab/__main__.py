@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         help="of loopback, for the Kubernetes API (default: %(default)s)",
     )
     serve.add_argument(
+        "--rules", default="", metavar="FILE", help="alert rules for the lab's own Prometheus"
+    )
+    serve.add_argument(
         "--register", action="store_true", help="be the one lab that others on this machine find"
     )
     serve.add_argument(
@@ -103,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 git_version=options.git_version,
                 log=options.log or "",
                 bind=options.bind,
+                rules=options.rules,
             )
         )
     except ModuleNotFoundError as error:

@@ -39,6 +39,8 @@ from acns_chaos.lab.detached import let_go
 from acns_chaos.lab.leftovers import private_directory
 from acns_chaos.lab.misbehave.control import BASE, Misbehaviour
 from acns_chaos.lab.net.network import Network
+from acns_chaos.lab.net.prometheus.rules.evaluator import FILE
+from acns_chaos.lab.net.prometheus.rules.reading import MOST_BYTES, BadRules
 from acns_chaos.lab.registration import LabError, Registration, lab_home, registered
 from acns_chaos.lab.tls import make_certificates
 from acns_chaos.lab.world import World, load_world
@@ -59,6 +61,7 @@ class Settings:
         until_stdin_closes: stop at the end of standard input.
         git_version: what /version says.
         bind: address that the Kubernetes API listens on, of loopback.
+        rules: path of a file of rules for the lab's Prometheus, "" for none.
         log: file for what goes wrong, which also means to leave the terminal when ready; "" stays.
     """
 
@@ -69,6 +72,7 @@ class Settings:
     git_version: str
     log: str = ""
     bind: str = _HOST
+    rules: str = ""
 
 
 def serve(settings: Settings) -> None:
@@ -90,11 +94,13 @@ def serve(settings: Settings) -> None:
 async def _run(settings: Settings, directory: Path, registration: Registration | None) -> None:
     stop = _stop_requests(until_stdin_closes=settings.until_stdin_closes)
     world = load_world(settings.world)
+    rules = _read_rules(settings.rules)
     store = _filled_store(world)
     address = _loopback(settings.bind)
     certificates = make_certificates(address)
     token = secrets.token_urlsafe(32)
     network = Network(store, world)
+    _put_rules(network, rules, settings.rules)
     addresses = Addresses(store)
     BarePods(store, addresses)
     start = network.waiting
@@ -154,6 +160,33 @@ async def _run(settings: Settings, directory: Path, registration: Registration |
             misbehaviour.close()
             kubelet.close()
             await network.stop()
+
+
+def _read_rules(path: str) -> str:
+    """The text of a rule file, "" without one.
+
+    Raises:
+        LabError: it cannot be read.
+    """
+    if not path:
+        return ""
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise LabError(f"The alert rules {path} are larger than {MOST_BYTES:,} bytes.")
+        return raw.decode("utf-8")
+    except (OSError, ValueError) as problem:
+        why = " ".join(str(getattr(problem, "strerror", None) or "it is not UTF-8").split())
+        raise LabError(f"The alert rules {path} cannot be read: {why}.") from None
+
+
+def _put_rules(network: Network, text: str, path: str) -> None:
+    """Give the lab's Prometheus its rules; raises LabError when they cannot be used."""
+    try:
+        network.prometheus.rules.replace(text, Path(path).name if path else FILE)
+    except BadRules as problem:
+        raise LabError(f"The alert rules {path} cannot be used: {problem}") from None
 
 
 def _filled_store(world: World) -> Store:

@@ -5,6 +5,7 @@ A denial has two witnesses: the client met silence, and a drop counter moved. On
 
 - `blame`: which policy is behind what Hubble saw dropped
 - `client`: what customers and workloads meet
+- `detecting`: which of several detectors has noticed
 - `flows`: what Hubble saw
 - `metrics`: what Prometheus counted, and which alerts fire
 - `policies`: what is stored, and what it means
@@ -18,6 +19,7 @@ from acns_chaos.probes.client import (
     read_readiness,
     read_storefront,
 )
+from acns_chaos.probes.detecting import read_detectors
 from acns_chaos.probes.flows import read_flows, relay_is_healthy
 from acns_chaos.probes.metrics import count_drops, metrics_are_fresh, read_alert
 from acns_chaos.probes.policies import (
@@ -35,6 +37,7 @@ __all__ = [
     "policies_are_valid",
     "read_alert",
     "read_connection",
+    "read_detectors",
     "read_egress",
     "read_flows",
     "read_order",

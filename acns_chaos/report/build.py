@@ -31,7 +31,7 @@ from acns_chaos.report.model import (
     Verdict,
 )
 
-__all__ = ["place_of", "story"]
+__all__ = ["changes_of", "place_of", "readings_of", "story"]
 
 LAB = "LAB (simulated)"
 UNKNOWN_PLACE = "target unknown"
@@ -51,7 +51,7 @@ def story(journal: object, source: str = "") -> Story:
     problem = verify(facts.journal)
     verdict = _verdict(judge(facts, problem), problem)
     stood = stood_of(facts)
-    changes, readings = _changes(facts), _readings(facts)
+    changes, readings = changes_of(facts), readings_of(facts)
     back = _is_back(facts, verdict)
     return Story(
         place=place_of(facts),
@@ -134,7 +134,8 @@ def _pass(name: str, state: State | None) -> Pass:
     return Pass(name, words[state.met], state.probe if state.why else "", state.why)
 
 
-def _changes(facts: Facts) -> tuple[Change, ...]:
+def changes_of(facts: Facts) -> tuple[Change, ...]:
+    """Say what a run's faults changed; never raises."""
     return tuple(_change(one) for one in mappings(facts.section.get("faults")))
 
 
@@ -153,7 +154,7 @@ def _change(fault: Mapping[str, Any]) -> Change:
     )
 
 
-def _readings(facts: Facts) -> tuple[Reading, ...]:
+def readings_of(facts: Facts) -> tuple[Reading, ...]:
     """What each activity of the method answered, with the role it was declared in."""
     roles = {name: role for role, key in ROLES.items() for name in facts.role(key)}
     found = []

@@ -20,7 +20,7 @@ from acns_chaos.report.model import Story
 from acns_chaos.report.place import Group, grouped
 from acns_chaos.report.reading import Problem
 
-__all__ = ["RESULTS", "junit"]
+__all__ = ["RESULTS", "element", "junit", "properties", "written", "xml_text"]
 
 RESULTS: Mapping[str, str] = {
     Outcome.HELD: "",
@@ -51,9 +51,14 @@ def junit(stories: Sequence[Story], problems: Sequence[Problem] = ()) -> str:
     unread = [one for one in problems if one.effect != "none"]
     if unread:
         _unread(root, unread)
+    return written(root)
+
+
+def written(root: ET.Element) -> str:
+    """Return a document that ends with a line break."""
     ET.indent(root)
-    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return written.decode("utf-8") + "\n"
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document.decode("utf-8") + "\n"
 
 
 def _suite(root: ET.Element, group: Group) -> None:
@@ -68,7 +73,7 @@ def _suite(root: ET.Element, group: Group) -> None:
     told = [("place", group.label), ("place.kind", group.kind)]
     if group.kind == "cluster":
         told += [("place.uid", group.uid), ("place.server", place.server)]
-    _properties(suite, told)
+    properties(suite, told)
     titles = Counter(one.title for one in group.stories)
     for story, took in zip(group.stories, seconds, strict=True):
         # Readers keep one test case of a name, so that a second run of an experiment needs its own.
@@ -78,7 +83,7 @@ def _suite(root: ET.Element, group: Group) -> None:
 
 def _counted(root: ET.Element, name: str, stories: Sequence[Story], seconds: float) -> ET.Element:
     results = Counter(RESULTS[one.verdict.outcome] for one in stories)
-    return _element(
+    return element(
         root,
         "testsuite",
         name=name,
@@ -95,14 +100,14 @@ def _case(suite: ET.Element, story: Story, name: str, seconds: float) -> None:
     # Readers split a class's name at its dots, and keep a history for each.
     label = place.label.replace(".", "_")
     cluster = f" {place.uid}" if place.kind == "cluster" and place.uid else ""
-    case = _element(
+    case = element(
         suite,
         "testcase",
         classname=f"acns-chaos.{label}{cluster}",
         name=name,
         time=f"{seconds:.3f}",
     )
-    _properties(
+    properties(
         case,
         [
             ("outcome", verdict.outcome),
@@ -121,9 +126,9 @@ def _case(suite: ET.Element, story: Story, name: str, seconds: float) -> None:
     )
     if result := RESULTS[verdict.outcome]:
         lines = [verdict.sentence, f"Next: {verdict.next}", *verdict.reasons]
-        found = _element(case, result, message=verdict.sentence, type=verdict.outcome)
-        found.text = _xml("\n".join([f"In: {place.label}", *dict.fromkeys(lines)]))
-    _element(case, "system-out").text = _xml("\n".join(_told(story)))
+        found = element(case, result, message=verdict.sentence, type=verdict.outcome)
+        found.text = xml_text("\n".join([f"In: {place.label}", *dict.fromkeys(lines)]))
+    element(case, "system-out").text = xml_text("\n".join(_told(story)))
 
 
 def _told(story: Story) -> Iterable[str]:
@@ -143,7 +148,7 @@ def _told(story: Story) -> Iterable[str]:
 
 def _unread(root: ET.Element, problems: Sequence[Problem]) -> None:
     """Add what could not be read, or not whole: of none of it is known where it was."""
-    suite = _element(
+    suite = element(
         root,
         "testsuite",
         name=f"acns-chaos in {UNKNOWN_PLACE}: files that were not read, or only in part",
@@ -156,27 +161,28 @@ def _unread(root: ET.Element, problems: Sequence[Problem]) -> None:
     names = Counter(one.path for one in problems)
     for index, one in enumerate(problems, 1):
         own = f" ({index})" if names[one.path] > 1 else ""
-        case = _element(
+        case = element(
             suite, "testcase", classname="acns-chaos.files", name=f"{one.path}{own}", time="0.000"
         )
-        found = _element(case, "error", message=one.sentence, type=one.effect)
-        found.text = _xml(one.sentence)
+        found = element(case, "error", message=one.sentence, type=one.effect)
+        found.text = xml_text(one.sentence)
 
 
-def _properties(parent: ET.Element, told: Iterable[tuple[str, str]]) -> None:
-    properties = _element(parent, "properties")
+def properties(parent: ET.Element, told: Iterable[tuple[str, str]]) -> None:
+    """Add properties; those without a value are left out."""
+    group = element(parent, "properties")
     for name, value in told:
         if value:
-            _element(properties, "property", name=name, value=value)
+            element(group, "property", name=name, value=value)
 
 
-def _element(parent: ET.Element, tag: str, **attributes: object) -> ET.Element:
+def element(parent: ET.Element, tag: str, **attributes: object) -> ET.Element:
     """Add an element whose attributes may hold anything."""
-    given = {name: _xml(value) for name, value in attributes.items()}
+    given = {name: xml_text(value) for name, value in attributes.items()}
     return ET.SubElement(parent, tag, given)
 
 
-def _xml(value: Any) -> str:
+def xml_text(value: Any) -> str:
     """Return text that XML can hold: what it cannot is shown as a replacement character."""
     return _FOREIGN.sub(_SHOWN, str(value))
 

@@ -23,8 +23,9 @@ from acns_chaos.report.place import Group, grouped, headline, separate
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["page"]
+__all__ = ["label_box", "page", "rendered", "style_of"]
 
+TEMPLATES = ("page.html.j2", "parts.html.j2", "run.html.j2", "gameday.html.j2")
 # How many runs a page shows in full: with more, each is told briefly, and the page says so.
 FULL = 12
 BRIEF = (
@@ -49,36 +50,53 @@ def page(stories: Sequence[Story], problems: Sequence[object] = ()) -> str:
     Returns:
         The document; UTF-8, with no reference to anything outside it.
     """
-    from markupsafe import Markup
-
     shown = _shown(stories)
     groups = [one.group for one in shown]
     where = " and ".join(dict.fromkeys(group.label for group in groups)) or "no run"
-    style = _read("page.css") + _margins(groups, where)
+    return rendered(
+        "page.html.j2",
+        style=style_of("page.css") + _margins(groups, where),
+        title=_title(stories, where),
+        where=where,
+        kind=groups[0].kind if len(groups) == 1 else "several",
+        about=_about(groups),
+        problems=[str(one) for one in problems],
+        single=shown[0].runs[0] if len(stories) == 1 else None,
+        places=shown,
+        headline=headline(stories),
+        separate=separate(groups),
+        left_out=BRIEF.format(count=len(stories)) if len(stories) > FULL else "",
+        count="one journal" if len(stories) == 1 else f"{len(stories)} journals",
+        pass_tones=PASS_TONES,
+        roles=ROLES,
+        most=MOST,
+        permission_head=("resource", "verbs", "namespace", "role"),
+    )
+
+
+def rendered(template: str, *, style: str, **given: object) -> str:
+    """Fill one of our templates, which all stand in the same frame.
+
+    Args:
+        template: its name, of TEMPLATES.
+        style: the one style sheet: our own, with labels in it only as `label_box` writes them.
+        given: what the frame wants (title, where, kind, about, problems, count), and the template.
+
+    Returns:
+        The document, which allows nothing but its style sheet.
+    """
+    from markupsafe import Markup
+
     return (
         _environment()
-        .get_template("page.html.j2")
+        .get_template(template)
         .render(
             policy=_policy(style),
             style=Markup(style),  # noqa: S704 - our own style sheet; labels are escaped in it
             version=__version__,
-            title=_title(stories, where),
-            where=where,
-            kind=groups[0].kind if len(groups) == 1 else "several",
-            about=_about(groups),
-            problems=[str(one) for one in problems],
-            single=shown[0].runs[0] if len(stories) == 1 else None,
-            places=shown,
-            headline=headline(stories),
-            separate=separate(groups),
-            left_out=BRIEF.format(count=len(stories)) if len(stories) > FULL else "",
-            count="one journal" if len(stories) == 1 else f"{len(stories)} journals",
-            pass_tones=PASS_TONES,
-            roles=ROLES,
-            most=MOST,
-            permission_head=("resource", "verbs", "namespace", "role"),
             signs=SIGNS,
             clock=clock,
+            **given,
         )
     )
 
@@ -127,16 +145,23 @@ def _policy(style: str) -> str:
 
 def _margins(groups: Sequence[Group], where: str) -> str:
     """Say in the margin of every printed page where what is on it was."""
-    font = "font: 600 8.5pt system-ui, sans-serif; color: #1a1d23"
-
-    def box(label: str) -> str:
-        return f"{{ @top-left {{ content: {_quoted(label)}; {font} }} }}\n"
-
-    rules = [f"@page {box(where)}"]
+    rules = [label_box(where)]
     if len(groups) > 1:
-        rules += [f"@page {one.page} {box(one.label)}" for one in groups]
+        rules += [label_box(one.label, one.page) for one in groups]
         rules += [f".{one.page} {{ page: {one.page}; }}\n" for one in groups]
     return "".join(rules)
+
+
+def label_box(label: str, page: str = "") -> str:
+    """The rule that writes a label into the margin of each printed page.
+
+    Args:
+        label: any text.
+        page: only of the pages of this name; "" for all.
+    """
+    font = "font: 600 8.5pt system-ui, sans-serif; color: #1a1d23"
+    named = f"{page} " if page else ""
+    return f"@page {named}{{ @top-left {{ content: {_quoted(label)}; {font} }} }}\n"
 
 
 def _quoted(label: str) -> str:
@@ -150,9 +175,8 @@ def _quoted(label: str) -> str:
 def _environment() -> "Environment":
     from jinja2 import DictLoader, Environment, StrictUndefined
 
-    names = ("page.html.j2", "run.html.j2")
     return Environment(
-        loader=DictLoader({name: _read(name) for name in names}),
+        loader=DictLoader({name: style_of(name) for name in TEMPLATES}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -169,5 +193,6 @@ def _firm(value: object) -> object:
     return value
 
 
-def _read(name: str) -> str:
+def style_of(name: str) -> str:
+    """The text of one of our own style sheets or templates."""
     return resources.files("acns_chaos.report").joinpath("templates", name).read_text("utf-8")

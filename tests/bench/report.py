@@ -20,9 +20,12 @@ from typing import Any
 from acns_chaos.evidence.signature import sign
 from tests.bench.figures import show
 from tests.docs.runs import FLAGSHIP, JOURNALS, KEPT
+from tests.unit.gameday_played import make_day, remember, results
 
 PROGRAM = str(Path(sys.executable).parent / "acns-chaos")
 MANY = 200
+# Days in the history of a game day.
+DAYS = 10
 RUNS, BEST_OF = 5, 9
 ONE_S, MANY_S, MANY_MB, IMPORT_MS = 1.0, 1.5, 3.0, 150
 
@@ -100,6 +103,13 @@ def main() -> None:
         many = ("report", *paths, "-o", str(page))
         measured(f"report of {MANY} runs, the whole command", MANY_S, *many)
         size(f"report of {MANY} runs, its size", page, MANY_MB)
+        day = make_day(Path(folder) / "day", results(MANY))
+        history = Path(folder) / "history.sqlite"
+        remember(history, DAYS, MANY)
+        with_past = ("--history", str(history), "-o", str(page))
+        name = f"report of a game day of {MANY} mutants"
+        measured(f"{name}, the whole command", MANY_S, "gameday", "report", str(day), *with_past)
+        size(f"{name}, its size", page, MANY_MB)
     imports()
 
 

@@ -57,6 +57,11 @@ def test_make_test_tries_one_case_of_each_loop(everything: list[str], tried: lis
     assert sum(verbs in one for one in everything) > 15
 
 
+def test_no_loop_of_any_file_is_lost() -> None:
+    """Collecting all of it refuses a loop of which `make test` would try no case."""
+    assert len(collected(files=("tests",))) > 5000
+
+
 def test_a_seed_chooses_what_else_is_run(everything: list[str], tried: list[str]) -> None:
     """Never what `make test` runs; the same for a seed, another one for another."""
     first, again, other = (collected("--beyond", "0.5", "--seed", seed) for seed in ("1", "1", "2"))

@@ -53,7 +53,7 @@ def test_discover_lists_everything_with_its_types(host: Host, tmp_path: Path) ->
         for name in module.__all__
     }
     assert names == expected
-    assert len(expected) == 3 + 14 + 3 + 7 + 2
+    assert len(expected) == 3 + 15 + 3 + 7 + 2
     for one in found:
         if one["type"] == "control":
             continue

@@ -53,7 +53,11 @@ class RealPrometheus:
 
 @contextlib.contextmanager
 def real_prometheus(
-    folder: Path, targets: list[dict[str, str]], rules: str = "", alertmanager: str = ""
+    folder: Path,
+    targets: list[dict[str, str]],
+    rules: str = "",
+    alertmanager: str = "",
+    interval: float = INTERVAL,
 ) -> Iterator[RealPrometheus]:
     """Run Debian's Prometheus on loopback, scraping these targets (node, job, url) as AKS does.
 
@@ -62,13 +66,15 @@ def real_prometheus(
         targets: to scrape.
         rules: a file of rules, as YAML; "" for none.
         alertmanager: host and port of one to tell, "" for none.
+        interval: seconds between two scrapes, and between two evaluations of a group that does not
+            say.
     """
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("no prometheus on PATH")
-    lines = ["global:", f"  scrape_interval: {int(INTERVAL * 1000)}ms"]
-    lines += [f"  scrape_timeout: {int(INTERVAL * 1000)}ms"]
-    lines += [f"  evaluation_interval: {int(INTERVAL * 1000)}ms"]
+    lines = ["global:", f"  scrape_interval: {int(interval * 1000)}ms"]
+    lines += [f"  scrape_timeout: {int(interval * 1000)}ms"]
+    lines += [f"  evaluation_interval: {int(interval * 1000)}ms"]
     if rules:
         (folder / "rules.yml").write_text(rules)
         lines += ["rule_files: [rules.yml]"]

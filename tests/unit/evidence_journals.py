@@ -168,7 +168,7 @@ def _runs() -> list[dict]:
     counted = reading("COUNTED", True, some, "counted 3 drops", count=3.0)
     outputs = ({}, DENIED, counted, counted, named, {"restored": [POLICY]})
     return [
-        played(what, copy.deepcopy(output), 1.0 + i, 1.5 + i)
+        played(copy.deepcopy(what), copy.deepcopy(output), 1.0 + i, 1.5 + i)
         for i, (what, output) in enumerate(zip(METHOD, outputs, strict=True))
     ]
 

@@ -211,6 +211,118 @@ def test_an_alertmanager_says_who_is_told(
     assert told["evidence"]["source"] == "alertmanager"
 
 
+SILENCE = {"name": "alertname", "value": "Drops.*", "isRegex": True, "isEqual": True}
+
+
+def heard(
+    prometheus: MemoryPrometheus, start_ago: float = 10.0
+) -> tuple[alerts.Asker, alerts.Look]:
+    """What has begun to fire since a moment, by both."""
+    start = datetime.fromtimestamp(prometheus.at - start_ago, UTC).isoformat()
+    api: Any = FakeApi()
+    asker = alerts.Asker(api, {}, "DropsByPolicy", {}, start)
+    return asker, asker.heard()
+
+
+def over(prometheus: MemoryPrometheus, ago: float) -> None:
+    """Let nothing fire from a moment on."""
+    prometheus.history.append(prometheus.at - ago, [], ("rules", "{}"))
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """One that has no alerts."""
+    found = Told()
+    monkeypatch.setattr(Alertmanager, "from_environ", lambda environ: found)
+    return found
+
+
+def test_what_an_alertmanager_tells_of_is_dated_by_prometheus(
+    prometheus: MemoryPrometheus, manager: Told
+) -> None:
+    """The clock of that one was compared with ours."""
+    firing(prometheus, 7.0, 1.0, 0.0)
+    manager.found = [alert(prometheus, 11.0)]
+    asker, look = heard(prometheus)
+    began, bound = asker.began(look)
+    assert [len(found) for found in (look.new, look.old, look.muted)] == [1, 0, 0]
+    assert began == pytest.approx(prometheus.at - 7.0, abs=0.01)
+    assert bound < 0.1
+
+
+def test_an_alert_that_prometheus_knows_from_before_is_old_at_once(
+    prometheus: MemoryPrometheus, manager: Told
+) -> None:
+    """However little an Alertmanager's clock and ours may differ."""
+    firing(prometheus, 11.0, 1.0, 0.0)
+    manager.found = [alert(prometheus, 11.0)]
+    _, look = heard(prometheus)
+    assert [len(found) for found in (look.new, look.old, look.muted)] == [0, 1, 0]
+
+
+def test_an_alertmanager_with_alerts_of_another_prometheus_is_off_by_who_knows(
+    prometheus: MemoryPrometheus, manager: Told
+) -> None:
+    """Then its own time is all there is."""
+    manager.found = [alert(prometheus, 4.0)]
+    asker, look = heard(prometheus)
+    assert asker.began(look) == (pytest.approx(prometheus.at - 4.0, abs=0.01), alerts.SLACK)
+
+
+@pytest.mark.parametrize(
+    ("matchers", "state", "muted"),
+    [
+        ([], "", False),
+        ([SILENCE], "active", True),
+        ([SILENCE], "expired", False),
+        ([{**SILENCE, "isEqual": False}], "active", False),
+        ([SILENCE, {"name": "team", "value": "shop", "isRegex": False}], "active", False),
+    ],
+)
+def test_what_is_over_is_prometheus_word_but_for_silences(
+    prometheus: MemoryPrometheus,
+    manager: Told,
+    monkeypatch: pytest.MonkeyPatch,
+    matchers: list[Any],
+    state: str,
+    muted: bool,
+) -> None:
+    """An Alertmanager knows no more what is over; it was asked a moment too late."""
+    firing(prometheus, 7.0, 6.0)
+    over(prometheus, 5.0)
+    silences = [{"matchers": matchers, "status": {"state": state}}]
+    answers = {"/api/v2/alerts": [], "/api/v2/silences": silences}
+    monkeypatch.setattr(manager, "_get", lambda path, params: answers[path])
+    asker, look = heard(prometheus)
+    assert (len(look.new), len(look.old), len(look.muted)) == (not muted, 0, muted)
+    if not muted:
+        assert asker.began(look)[0] == pytest.approx(prometheus.at - 7.0, abs=0.01)
+
+
+def test_an_alert_that_never_reached_alertmanager_tells_nobody(
+    prometheus: MemoryPrometheus, manager: Told
+) -> None:
+    """It still fires in Prometheus, and is on nobody's list."""
+    firing(prometheus, 7.0, 1.0, 0.0)
+    _, look = heard(prometheus)
+    assert not look.new
+    assert [one.muted for one in look.muted] == ["unknown to Alertmanager"]
+
+
+def test_a_silence_that_cannot_be_read_is_no_answer(
+    prometheus: MemoryPrometheus, manager: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether people were told is not known then."""
+    bad = [{"matchers": [{**SILENCE, "value": "("}], "status": {"state": "active"}}]
+    monkeypatch.setattr(manager, "_get", lambda path, params: bad)
+    with pytest.raises(ApiError, match="a silence that cannot be read"):
+        manager.silences({"alertname": "x"})
+    manager.found = {"message": "no"}  # type: ignore[assignment]
+    monkeypatch.setattr(manager, "_get", lambda path, params: manager.found)
+    with pytest.raises(ApiError, match="no list of silences"):
+        manager.silences({"alertname": "x"})
+
+
 def test_an_alertmanager_that_answers_something_else_is_unknown(
     prometheus: MemoryPrometheus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ from acns_chaos.faults.proposing.folder import files_of, write_files
 from acns_chaos.faults.proposing.in_use import matched
 from acns_chaos.faults.proposing.outline import (
     BY_NAME,
+    LINGERS,
     NO_CLOSED,
     NO_EFFECT,
     ONE_CLIENT,
@@ -41,10 +42,10 @@ from acns_chaos.faults.proposing.outline import (
 )
 from acns_chaos.faults.proposing.proposal import (
     Findings,
-    _not_ours,
     _policies,
     _settled,
     _without_effect,
+    not_ours,
 )
 from acns_chaos.faults.proposing.roster import Roster
 from acns_chaos.faults.proposing.trying import Trier
@@ -123,7 +124,8 @@ class Small:
         in_use: tuple[Ask, ...] = (),
         hubble: bool = False,
     ) -> None:
-        spaces = {name: {"kubernetes.io/metadata.name": name} for name in ("shop", "far")}
+        places = ("shop", "far", "kube-system")
+        spaces = {name: {"kubernetes.io/metadata.name": name} for name in places}
         ends = tuple(
             Endpoint.from_pod(
                 one, {"metadata": {"labels": spaces[str(one["metadata"]["namespace"])]}}
@@ -141,6 +143,7 @@ class Small:
         ]
         self.world = World.of([*objects, *namespaces], complete=True)
         made = mutants(self.world, operators=operators or ("ingress-from-nobody",))
+        self.mutants = made
         asks = self.roster.asks(["shop"])
         self.chooser = Chooser(
             self.roster, Outlook(engine, known), made, asks, in_use, 1 if hubble else 2
@@ -297,7 +300,8 @@ def test_with_one_client_a_fault_that_opens_is_an_experiment_where_hubble_sees_i
     assert experiments == []
     assert skipped == [Skipped(API, "direction", ONE_CLIENT, opens=True)]
     assert (found.turned, found.closed_claim) == ((NOBODY,), NOBODY)
-    assert found.passed == ("shop/acns-chaos-prober", "shop/api", 8080)
+    assert found.sender == "shop/acns-chaos-prober"
+    assert found.arrives == ("shop/api", 8080)
     assert found.named == "a stranger -> api.shop.svc.cluster.local:80"
 
 
@@ -555,7 +559,7 @@ def test_policies_that_others_reconcile_or_agents_refuse_are_left_alone():
     flux["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "shop"}
     bad = policy("bad", ingress=[])
     refs = [ObjectRef.of(one) for one in (flux, bad)]
-    told = _not_ours([flux, bad], {refs[1]: ("everything is empty.",)}, refs)
+    told = not_ours([flux, bad], {refs[1]: ("everything is empty.",)}, refs)
 
     assert [(one.policy.name, one.family) for one in told] == [("bad", ""), ("api", "")]
     assert "Flux" in told[1].reason
@@ -732,3 +736,45 @@ def test_a_folder_that_holds_something_is_not_written_to(tmp_path: Path):
     assert done.exit_code == 2
     assert "is not empty" in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+
+
+def dns_pod() -> Json:
+    """The cluster's DNS server."""
+    one = pod("dns", 8, "far")
+    one["metadata"]["labels"]["k8s-app"] = "kube-dns"
+    one["metadata"]["namespace"] = "kube-system"
+    one["spec"]["containers"][0]["ports"] = [
+        {"name": "dns", "containerPort": 53, "protocol": "UDP"}
+    ]
+    return one
+
+
+LOOKUPS = {
+    "toEndpoints": [
+        {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}
+    ],
+    "toPorts": DNS["toPorts"],
+}
+
+
+def test_a_name_that_stays_learned_is_no_witness():
+    """Lookups that are inspected no more teach nobody, and what was learned before stays open."""
+    names = [{"matchName": "pay.example.com"}]
+    web = policy("web", egress=[{"toFQDNs": names, "toPorts": HTTPS_PORT}, LOOKUPS])
+    small = Small(
+        "dns-rule-forgotten", policies=(API_POLICY, web), pods=(*PODS, dns_pod()), hubble=True
+    )
+    experiments, skipped = small.chooser.choose({})
+
+    assert experiments == []
+    assert [one.reason for one in skipped if one.policy.name == "web"] == [LINGERS]
+
+
+def test_what_a_mistake_opens_and_workloads_can_ask_is_known_beside_its_experiment():
+    """What was tried first; what did otherwise, and strangers, who are made, are left out."""
+    small = Small("ingress-removed", hubble=True)
+    (mutant,) = [one for one in small.mutants if one.policy == API]
+
+    assert set(small.chooser.opened(mutant, {})) == {LOG_API, JOB_API}
+    assert small.chooser.opened(mutant, {LOG_API: ""})[0] == LOG_API
+    assert small.chooser.opened(mutant, {LOG_API: "it is open"}) == (JOB_API,)

@@ -270,3 +270,45 @@ def test_no_word_is_cut_in_two_by_a_signal(told: SimpleQueue[dict[str, Any]]) ->
         one.renew("pets", "x")
     one.close()
     assert told.empty()
+
+
+def test_the_next_runs_watchdog_is_ready_and_taken_in_the_same_environment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process of another cluster's environment would not do; none outlives the day."""
+
+    class Process:
+        stdin = stdout = None
+
+        def __init__(self) -> None:
+            self.killed = False
+
+        def poll(self) -> None:
+            return None
+
+        def kill(self) -> None:
+            self.killed = True
+
+        def wait(self) -> None:
+            pass
+
+    made: list[Process] = []
+
+    def started(environment: Any) -> Process:
+        made.append(Process())
+        return made[-1]
+
+    monkeypatch.setattr(watch, "_started", started)
+    with watch.keep_ready():
+        watch._make_ready()
+        watch._make_ready()
+        assert len(made) == 1
+        assert watch._taken() is made[0]
+        watch._make_ready()
+        monkeypatch.setenv("KUBECONFIG", "/another")
+        assert watch._taken() is made[2]
+        assert made[1].killed
+        watch._make_ready()
+    assert made[3].killed
+    watch._make_ready()
+    assert len(made) == 4

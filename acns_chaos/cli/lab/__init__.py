@@ -14,7 +14,7 @@ import click
 from acns_chaos.cli.lab.hints import in_this_terminal
 from acns_chaos.cli.lab.inject import inject
 from acns_chaos.cli.lab.running import down, env, status, up
-from acns_chaos.cluster.labprocess import lab_command
+from acns_chaos.cluster.labprocess import RULES_VARIABLE, lab_command
 from acns_chaos.errors import TargetError
 
 __all__ = ["lab"]
@@ -31,16 +31,19 @@ BIND = "127.0.0.1"
     help="Port of the API server; 0 takes a free one.",
 )
 @click.option("--bind", default=BIND, show_default=True, help="Address to listen at.")
+@click.option("--rules", metavar="FILE", default="", help="Alert rules for the lab's Prometheus.")
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON line.")
 @click.pass_context
-def lab(context: click.Context, world: str, port: int, bind: str, as_json: bool) -> None:
+def lab(
+    context: click.Context, world: str, port: int, bind: str, rules: str, as_json: bool
+) -> None:
     """Start the lab, a stand-in cluster on loopback, and keep it until Ctrl-C.
 
     While it runs, `chaos run` joins it instead of starting one of its own. `lab up` starts one
     that stays until `lab down`.
     """
     if context.invoked_subcommand is None:
-        _foreground(world, port, bind, as_json)
+        _foreground(world, port, bind, rules or os.environ.get(RULES_VARIABLE, ""), as_json)
         return
     given = [
         f"--{name.removeprefix('as_')}"
@@ -56,11 +59,12 @@ for _command in (up, status, env, down, inject):
     lab.add_command(_command)
 
 
-def _foreground(world: str, port: int, bind: str, as_json: bool) -> None:
+def _foreground(world: str, port: int, bind: str, rules: str, as_json: bool) -> None:
     process = subprocess.Popen(  # noqa: S603 - our own module, no shell
         lab_command(
             *("--world", world, "--port", str(port)),
             *(() if bind == BIND else ("--bind", bind)),
+            *(("--rules", rules) if rules else ()),
             *("--register", "--until-stdin-closes"),
         ),
         # Held open by us alone: a closed terminal or `kill -9` ends the lab, too.

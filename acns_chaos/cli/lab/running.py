@@ -12,7 +12,7 @@ import click
 from acns_chaos.cli import show
 from acns_chaos.cli.lab.hints import beside, to_try
 from acns_chaos.cluster.labcontrol import LabControl
-from acns_chaos.cluster.labprocess import start_detached
+from acns_chaos.cluster.labprocess import RULES_VARIABLE, start_detached
 from acns_chaos.cluster.labregistry import end_lab, find_lab, lab_home, take_away
 from acns_chaos.errors import TargetError
 
@@ -54,24 +54,28 @@ def running_lab() -> Mapping[str, Any]:
     help="Port of the API server; 0 takes a free one.",
 )
 @click.option("--bind", default=BIND, show_default=True, help="Address to listen at.")
-def up(world: str, port: int, bind: str) -> None:
+@click.option("--rules", metavar="FILE", default="", help="Alert rules for the lab's Prometheus.")
+def up(world: str, port: int, bind: str, rules: str) -> None:
     """Start a lab that stays until `lab down`, and say what to try."""
     home = lab_home(os.environ)
     # The lab leaves this folder behind.
     asked = str(Path(world).resolve()) if Path(world).is_file() else world
+    rules = rules or os.environ.get(RULES_VARIABLE, "")
     found = find_lab(home)
     if found and found.alive:
-        show(_up_already(found.ready, asked, port) + "\n\n" + to_try(found.ready or {}))
+        show(_up_already(found.ready, asked, port, rules) + "\n\n" + to_try(found.ready or {}))
         return
     if found:
         take_away(home, found)
     arguments = ["--world", asked, "--port", str(port)]
     if bind != BIND:
         arguments += ["--bind", bind]
+    if rules:
+        arguments += ["--rules", rules]
     show(to_try(start_detached(home, *arguments)))
 
 
-def _up_already(ready: Mapping[str, Any] | None, asked: str, port: int) -> str:
+def _up_already(ready: Mapping[str, Any] | None, asked: str, port: int, rules: str) -> str:
     """Say that the lab asked for is up, or refuse when it is another one."""
     down_first = f"end it first with `{beside('acns-chaos')} lab down`"
     if ready is None:
@@ -81,6 +85,8 @@ def _up_already(ready: Mapping[str, Any] | None, asked: str, port: int) -> str:
         raise TargetError(f"{about}: {down_first}.")
     if port and not str(ready["server"]).endswith(f":{port}"):
         raise TargetError(f"{about} at {ready['server']}: {down_first}.")
+    if rules:
+        LabControl(ready).require_rules(rules)
     return f"{about}."
 
 
@@ -110,12 +116,26 @@ def status(as_json: bool) -> None:
     since = f" since {ready['since']}" if "since" in ready else ""
     show(f"Lab of world {ready['world']}: up{since} (process {ready['pid']})")
     show("\n".join(f"  {name:<11} {value}" for name, value in rows.items()))
+    for line in _alerts(LabControl(ready).rules() if ready.get("control") else {}):
+        show(line)
     now = found.get("misbehaviours", [])
     show("Misbehaves:" + ("" if now else " not at all"))
     for one in now:
         show(f"  {described(one)}")
     for one in found.get("ended", []):
         show(f"  over: {described(one)}, {one['ended']}")
+
+
+def _alerts(rules: Mapping[str, Any]) -> list[str]:
+    """Say which alerts the lab's Prometheus evaluates, and how they stand."""
+    told = [
+        f"  {one['name']}: {one['state']}"
+        + (f"; it cannot be evaluated: {one['lastError'][:160]}" if one.get("lastError") else "")
+        for group in rules.get("groups", [])
+        for one in group["rules"]
+        if one["type"] == "alerting"
+    ]
+    return [f"Alert rules of {rules['file']}:", *told] if told else []
 
 
 def described(one: Mapping[str, Any]) -> str:

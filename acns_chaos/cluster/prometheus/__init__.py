@@ -14,6 +14,7 @@ from acns_chaos.cluster.prometheus.alerts import (
     Alertmanager,
     Rule,
     fired_before,
+    fired_since,
     firing_in,
     rule_named,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "drops_at_node",
     "drops_of_workload",
     "fired_before",
+    "fired_since",
     "firing_in",
     "prometheus_from",
     "rule_named",

@@ -16,7 +16,15 @@ from acns_chaos.cluster.prometheus.credentials import Credentials
 from acns_chaos.cluster.prometheus.settings import settings_from
 from acns_chaos.errors import ApiError, Forbidden, NotFound
 
-__all__ = ["Alert", "Alertmanager", "Rule", "fired_before", "firing_in", "rule_named"]
+__all__ = [
+    "Alert",
+    "Alertmanager",
+    "Rule",
+    "fired_before",
+    "fired_since",
+    "firing_in",
+    "rule_named",
+]
 
 # Paths that a query API without rules does not have, or does not show.
 _NO_RULES = (400, 405, 501)
@@ -56,6 +64,7 @@ class Rule:
         idle: seconds since its last evaluation when that is far too long ago, else 0.
         known: whether a list of rules could be had at all.
         others: names of the alerts that there are, when this one is not among them.
+        evaluated: when it last was, seconds since 1970 by Prometheus' clock; None if unknown.
     """
 
     name: str
@@ -63,6 +72,7 @@ class Rule:
     idle: float = 0.0
     known: bool = True
     others: tuple[str, ...] = ()
+    evaluated: float | None = None
 
     @property
     def is_absent(self) -> bool:
@@ -120,6 +130,38 @@ class Alertmanager:
             raise ApiError(f"Alertmanager at {self.url} gave no list of alerts")
         return [alert for one in told if (alert := _alert(one)).has(wanted)]
 
+    def silences(self, labels: Mapping[str, str]) -> bool:
+        """Whether a silence that is in force would keep people from hearing of an alert.
+
+        Args:
+            labels: of the alert, its name among them.
+
+        Raises:
+            ApiError: it cannot be asked, or answers something else.
+        """
+        told = self._get("/api/v2/silences", [])
+        if not isinstance(told, list):
+            raise ApiError(f"Alertmanager at {self.url} gave no list of silences")
+        in_force = (one for one in told if (one.get("status") or {}).get("state") == "active")
+        own = {name.lower(): value for name, value in labels.items()}
+        return any(
+            all(self._matches(each, own) for each in one.get("matchers") or []) for one in in_force
+        )
+
+    def _matches(self, matcher: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+        value, wanted = labels.get(str(matcher.get("name")).lower(), ""), str(matcher.get("value"))
+        if not matcher.get("isRegex"):
+            found = value.lower() == wanted.lower()
+        else:
+            try:
+                found = re.fullmatch(wanted, value, re.IGNORECASE) is not None
+            except re.error as error:
+                raise ApiError(
+                    f"Alertmanager at {self.url} has a silence that cannot be read: {error}"
+                ) from error
+        # Alertmanagers that are older than 0.22 do not say isEqual, and know nothing else.
+        return found == bool(matcher.get("isEqual", True))
+
     def _get(self, path: str, params: list[tuple[str, str]]) -> Any:
         from acns_chaos.cluster.prometheus.session import Session, asked
 
@@ -159,11 +201,32 @@ def firing_in(
     return found + [Alert(dict(labels), None) for labels in sorted(current)]
 
 
+def fired_since(
+    prometheus: Prometheus, name: str, labels: Mapping[str, str], since: float, now: float
+) -> list[Alert]:
+    """List the alerts that fired at some moment since then, over by now or not.
+
+    Arguments and errors as `firing_in`.
+    """
+    query = _alerts(prometheus, name, labels)
+    found = prometheus.series(query, since, now)
+    return [Alert(one.labels, one.samples[0][0]) for one in found if one.samples]
+
+
 def fired_before(
-    prometheus: Prometheus, name: str, labels: Mapping[str, str], at: float
+    prometheus: Prometheus, name: str, labels: Mapping[str, str], at: float, pending: bool = False
 ) -> list[Mapping[str, str]]:
-    """List the labels of the alerts that fired at a moment; errors as `firing_in`."""
-    return [one.labels for one in prometheus.instant(_alerts(prometheus, name, labels), at)]
+    """List the labels of the alerts that fired at a moment; errors as `firing_in`.
+
+    Args:
+        prometheus: as for `firing_in`.
+        name: of the alert.
+        labels: that it must carry.
+        at: seconds since 1970 by Prometheus' clock.
+        pending: list those that were about to fire, too.
+    """
+    query = _alerts(prometheus, name, labels, pending=pending)
+    return [one.labels for one in prometheus.instant(query, at)]
 
 
 def rule_named(prometheus: Prometheus, name: str) -> Rule:
@@ -186,19 +249,23 @@ def rule_named(prometheus: Prometheus, name: str) -> Rule:
         if str(rule.get("name", "")).lower() == name.lower():
             bad = rule.get("health") == "err"
             trouble = str(rule.get("lastError") or "no reason given")[:200] if bad else ""
-            idle = prometheus.now() - (_moment(rule.get("lastEvaluation")) or prometheus.now())
+            evaluated = _moment(rule.get("lastEvaluation"))
+            idle = prometheus.now() - (evaluated or prometheus.now())
             late = idle if idle > _EVALUATIONS * interval else 0.0
-            return Rule(str(rule["name"]), trouble, late)
+            return Rule(str(rule["name"]), trouble, late, evaluated=evaluated)
     return Rule("", others=tuple(sorted({str(one.get("name", "")) for one, _ in rules})))
 
 
-def _alerts(prometheus: Prometheus, name: str, labels: Mapping[str, str]) -> str:
+def _alerts(
+    prometheus: Prometheus, name: str, labels: Mapping[str, str], pending: bool = False
+) -> str:
     """Select what fires; an alert that carries no label `cluster` may be this cluster's."""
     matchers = [f"{label}={quoted(value)}" for label, value in sorted(labels.items())]
     if prometheus.cluster:
         # RE2, anchored: the one or none.
         matchers.append(f"cluster=~{quoted(re.escape(prometheus.cluster) + '|')}")
-    return selector("ALERTS", "", f"alertname={quoted(name)}", 'alertstate="firing"', *matchers)
+    states = 'alertstate=~"firing|pending"' if pending else 'alertstate="firing"'
+    return selector("ALERTS", "", f"alertname={quoted(name)}", states, *matchers)
 
 
 def _rules(told: Any) -> Iterator[tuple[dict[str, Any], float]]:

@@ -271,6 +271,20 @@ class Prometheus:
                 self._intervals[source] = round(min(steps), 3)
         return self._intervals.get(source)
 
+    def scraped(self) -> tuple[float, float] | None:
+        """When each target was scraped last: the first and the last of these moments.
+
+        Returns:
+            Seconds since 1970 by its clock; None when it knows of no target.
+
+        Raises:
+            ApiError: Prometheus cannot be asked.
+        """
+        # Of every job, as a rule may be about any; a target that is down has this sample, too.
+        query = f"max by (job, instance) (timestamp({self.selector('up')}))"
+        found = [one.last for one in self.instant(query, self.now())]
+        return (min(found), max(found)) if found else None
+
     def _newest(self, metric: str, at: float) -> list[Series]:
         """Ask when each node was scraped last: one sample a node, however many pods it has."""
         query = f"max by (instance, node) (timestamp({self.selector(metric)}))"

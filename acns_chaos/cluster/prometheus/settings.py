@@ -24,12 +24,14 @@ from acns_chaos.cluster.prometheus.credentials import (
 from acns_chaos.errors import ApiError
 
 __all__ = [
+    "ALERTMANAGER_VARIABLE",
     "ELSEWHERE",
     "URL_VARIABLE",
     "Settings",
     "SignIn",
     "address",
     "credentials_from",
+    "is_on_this_machine",
     "refuse_clear_text",
     "settings_from",
     "trimmed",
@@ -244,6 +246,16 @@ def refuse_clear_text(url: str, credentials: Credentials) -> None:
     inside = host.endswith((".svc", ".cluster.local"))
     if not inside or credentials.kind == "azure":
         raise ApiError(f"{url} would get the {credentials.kind} credentials in clear: use https.")
+
+
+def is_on_this_machine(variable: str, text: str) -> bool:
+    """Whether an address is one of loopback, and signs nobody in.
+
+    Raises:
+        ApiError: it is no address.
+    """
+    url, inside = address(variable, text)
+    return inside.kind == "none" and _is_loopback(urlsplit(url).hostname or "")
 
 
 def _is_loopback(host: str) -> bool:

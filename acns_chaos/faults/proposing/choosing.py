@@ -14,6 +14,7 @@ from acns_chaos.cluster.policies import policy_ref
 from acns_chaos.faults.prediction import predict
 from acns_chaos.faults.proposing.asks import (
     CLOSED,
+    NAME,
     OPEN,
     STRANGER,
     Ask,
@@ -21,6 +22,7 @@ from acns_chaos.faults.proposing.asks import (
 from acns_chaos.faults.proposing.clients import Clients
 from acns_chaos.faults.proposing.effects import Effect, Effects
 from acns_chaos.faults.proposing.outline import (
+    LINGERS,
     NO_CLIENT,
     NO_CLOSED,
     NO_OPEN,
@@ -105,6 +107,42 @@ class Chooser:
         found.sort(key=lambda one: (one.mutant.policy, one.mutant.family, one.opens))
         return found, sorted(skipped, key=lambda one: (one.policy, one.family, one.opens))
 
+    def of(self, mutant: Mutant, tried: Tried) -> Proposal | str:
+        """The experiment of one mutant, seen by what it closes if there is anything; or why not.
+
+        Args:
+            mutant: one of those given.
+            tried: as for `choose`.
+        """
+        if mutant.effect in (EQUIVALENT, INVALID) or not _can_be_injected(mutant):
+            return UNINJECTABLE
+        told = [
+            self._proposal(mutant, opens, False, tried)
+            for opens in (False, True)
+            if (mutant.radius.opened_count if opens else mutant.radius.closed_count)
+        ]
+        found = next((one for one in told if isinstance(one, Proposal)), None)
+        return found or max((str(one) for one in told), key=_nearness)
+
+    def opened(self, mutant: Mutant, tried: Tried) -> tuple[Ask, ...]:
+        """What a mutant opens and workloads that are there can ask, nearest first.
+
+        Args:
+            mutant: one of those given.
+            tried: as for `choose`; what did otherwise is left out, what was tried comes first.
+        """
+        home = mutant.policy.namespace
+        found = [
+            ask
+            for ask in self._effects.of(mutant).opened
+            if ask.way != STRANGER
+            and not tried.get(ask)
+            and (ask.way != NAME or self._clients.reached(ask, tried))
+        ]
+        return tuple(
+            sorted(found, key=lambda ask: (ask not in tried, *self._effects.order(ask, home)))
+        )
+
     def open_flows(self) -> list[Ask]:
         """The asks that are open because a rule says so, those in use first."""
         found = [
@@ -182,7 +220,6 @@ class Chooser:
         if not turned:
             return self._why_unseen(mutant, effect, tried, opens)
         dropped = ("", "") if opens else closed[0][1]
-        passed = self._clients.passed(turned) if opens else ("", "", 0)
         named = self._clients.named(turned[0], home, opens, tried)
         if named is None:
             return f"{turned[0].target} cannot be asked by name, so the fault could not be seen"
@@ -198,9 +235,11 @@ class Chooser:
         )
         used = not opens and turned[0] in self._in_use
         claims = (open_claim, closed_claim)
-        return Proposal(
-            mutant, limit, opens, turned, named, dropped, passed, *claims, reached, used
+        end = (
+            self._roster.arrives_at(turned[0]),
+            self._effects.arrival(mutant, turned[0]) if opens else "",
         )
+        return Proposal(mutant, limit, opens, turned, named, dropped, *claims, reached, used, *end)
 
     def _why_unseen(self, mutant: Mutant, effect: Effect, tried: Tried, opens: bool) -> str:
         turned = effect.opened if opens else tuple(ask for ask, _ in effect.closed)
@@ -211,6 +250,8 @@ class Chooser:
             return ONE_CLIENT
         if effect.uncounted:
             return UNCOUNTED
+        if effect.lingers:
+            return LINGERS
         if all(flow.port == 53 for flow in chain(mutant.radius.closed, mutant.radius.opened)):
             return ONLY_LOOKUPS
         return NO_CLIENT

@@ -11,9 +11,6 @@ from acns_chaos.policy.mutants import Mutant
 
 __all__ = ["Clients"]
 
-PROBER = "acns-chaos-prober"
-"""The beginning of a stranger's name, as `faults.probers` gives it."""
-
 
 class Clients:
     """Finds them among what can be asked.
@@ -48,7 +45,7 @@ class Clients:
         # The first is the fault's own witness, which must be able to ask by name.
         opened.sort(key=lambda ask: self.named(ask, home, True, tried) is None)
         # Hubble does not know by which name an address was asked once lookups are not inspected.
-        seen = [ask for ask in opened if self._fewest == 1 and self.passed((ask,))[2]]
+        seen = [ask for ask in opened if self._fewest == 1 and self._is_seen(ask)]
         unknown = [ask for ask in seen if ask.way == STRANGER]
         if strangers and unknown:
             return (unknown[0],)
@@ -59,14 +56,9 @@ class Clients:
             return tuple(pair[:2])
         return tuple(seen[:1]) or (tuple(opened[:2]) if len(opened) > 1 else ())
 
-    def passed(self, turned: tuple[Ask, ...]) -> tuple[str, str, int]:
-        """Who lets whom in on which port, as Hubble tells it, of the only client."""
-        if len(turned) > 1 or turned[0].way not in (CONNECT, STRANGER):
-            return "", "", 0
-        ask = turned[0]
-        server, port = self._roster.server(ask)
-        source = f"{ask.source}{PROBER}" if ask.way == STRANGER else ask.source
-        return (source, server, port) if server else ("", "", 0)
+    def _is_seen(self, ask: Ask) -> bool:
+        """Whether Hubble tells who lets the one who asks in."""
+        return ask.way in (CONNECT, STRANGER) and bool(self._roster.arrives_at(ask)[0])
 
     def reached(self, ask: Ask, tried: Tried) -> list[Ask]:
         """Who is let through to an outside name that is closed to somebody else."""

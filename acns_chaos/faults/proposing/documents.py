@@ -4,12 +4,24 @@ Names alone: no address and no pod, so that a file is right in the next cluster,
 experiment carries copies of its claims, found by the probe's name (`acns-chaos sync --root`).
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from acns_chaos.faults.proposing.asks import CLOSED, CUSTOMER, NAME, OPEN, STRANGER, Ask
 from acns_chaos.faults.proposing.outline import Proposal
 
-__all__ = ["Json", "claim_document", "claim_name", "experiment_document"]
+__all__ = [
+    "EFFECT",
+    "EVIDENCE",
+    "Json",
+    "claim_document",
+    "claim_name",
+    "counted",
+    "experiment_document",
+    "experiment_of",
+    "probe_activity",
+    "witnesses_of",
+]
 
 Json = dict[str, Any]
 
@@ -65,27 +77,49 @@ def claim_document(ask: Ask, state: str, in_use: bool) -> Json:
 
 def experiment_document(proposal: Proposal) -> Json:
     """An experiment: claims, fault, two witnesses, a detector, restore."""
+    witnessing, witnesses = witnesses_of(proposal)
+    detector = _detector(proposal)
+    roles = {"witnesses": witnesses, "detectors": [detector["name"]]}
+    found = experiment_of(proposal, [], [*witnessing, detector], roles)
+    found["description"] = (
+        f"{proposal.mutant.mistake} Proposed by `acns-chaos init`: it {_effect(proposal)}."
+    )
+    return found
+
+
+def experiment_of(
+    proposal: Proposal,
+    before: Iterable[Json],
+    during: Iterable[Json],
+    block: Mapping[str, Any],
+    max_flows: int = 0,
+) -> Json:
+    """What every experiment of a proposal has: claims, fault, restore.
+
+    Args:
+        proposal: what is to be made wrong.
+        before: activities of the method before the fault.
+        during: those while it stands.
+        block: the rest of the extension's block: who is a witness, who a detector.
+        max_flows: how many flows the fault may turn; 0 is any number.
+
+    Returns:
+        The document; title and description say whose fault it is and what it does.
+    """
     mutant = proposal.mutant
-    ref, home = mutant.policy, mutant.policy.namespace
-    method, witnesses, detector = (_opened if proposal.opens else _closed)(proposal)
+    ref = mutant.policy
     claims = [_claim(proposal.open_claim, OPEN), _claim(proposal.closed_claim, CLOSED)]
+    during = list(during)
     customer = next((ask for ask in proposal.asks if ask.way == CUSTOMER), proposal.open_claim)
     return {
         "title": f"Do we notice {mutant.operator} in the policy {ref}?",
-        "description": (f"{mutant.mistake} Proposed by `acns-chaos init`: it {_effect(proposal)}."),
+        "description": f"{mutant.mistake} It {_effect(proposal)}.",
         "tags": ["acns", "cilium", "network-policy", "opens" if proposal.opens else "closes"],
         "configuration": {
-            **_configuration(home, customer, [*claims, *method]),
+            **_configuration(ref.namespace, customer, [*claims, *during]),
             "restore_timeout": _seconds("ACNS_CHAOS_RESTORE_TIMEOUT", 10.0),
         },
-        "extensions": [
-            {
-                "name": "acns-chaos",
-                "surface": f"{ref}: {mutant.family}",
-                "witnesses": witnesses,
-                "detectors": [detector],
-            }
-        ],
+        "extensions": [{"name": "acns-chaos", "surface": f"{ref}: {mutant.family}", **block}],
         "controls": _controls(),
         "runtime": {"hypothesis": {"strategy": "default"}, "rollbacks": {"strategy": "always"}},
         "steady-state-hypothesis": {
@@ -95,7 +129,12 @@ def experiment_document(proposal: Proposal) -> Json:
                 _judged("policies are as recorded", "policies_are_as_recorded", {}),
             ],
         },
-        "method": [_inject(proposal), *method, _restore("put the policy back")],
+        "method": [
+            *before,
+            _inject(proposal, max_flows),
+            *during,
+            _restore("put the policy back"),
+        ],
         "rollbacks": [_restore("put the policy back, if it is not")],
     }
 
@@ -105,59 +144,93 @@ def _effect(proposal: Proposal) -> str:
     return f"opens {asks}, which no drop shows" if proposal.opens else f"closes {asks}"
 
 
-def _inject(proposal: Proposal) -> Json:
+def _inject(proposal: Proposal, max_flows: int) -> Json:
     mutant = proposal.mutant
     arguments: Json = {"policy": mutant.policy.name}
     if mutant.policy.kind != "CiliumNetworkPolicy":
         arguments["kind"] = mutant.policy.kind
     arguments["operator"] = f"{mutant.operator}@{mutant.place}"
     arguments["limit"] = list(proposal.limit)
+    if max_flows:
+        arguments["max_flows"] = max_flows
     if proposal.named:
         arguments["witness"] = proposal.named
     arguments["timeout"] = EFFECT
     return _action("inject the fault", "inject_fault", arguments)
 
 
-def _closed(proposal: Proposal) -> tuple[list[Json], list[str], str]:
-    """The method of a fault that closes: a client, a counter, and what notices."""
-    home, (ask,) = proposal.mutant.policy.namespace, proposal.turned
+def witnesses_of(proposal: Proposal, by_flows: bool = False) -> tuple[list[Json], list[str]]:
+    """The activities that prove that the fault bit, and their names.
+
+    Args:
+        proposal: whose fault.
+        by_flows: let one client and Hubble be the witnesses, which also holds where somebody else's
+            drops are counted at the same pods. Else what closes is seen by a client and a counter,
+            and what opens, which makes no drops, by two clients where two can ask.
+    """
+    opens, ask = proposal.opens, proposal.turned[0]
+    if opens:
+        asked = [
+            _ask(f"{one.asker} gets into {one.target} on port {one.port}", one, OPEN, during=True)
+            for one in proposal.turned
+        ]
+    else:
+        asked = [_ask(f"{ask.asker} is cut off from {ask.target}", ask, CLOSED, during=True)]
+    if by_flows or (opens and len(asked) < 2):
+        # Where several workloads answer for one Service, flows to it cannot be told from others;
+        # nor can those to an outside name from those to another at the same address.
+        alone = not opens or (proposal.arrives[0] and ask.way != NAME)
+        method = [asked[0], _seen_flows(proposal)] if alone else asked
+    else:
+        method = asked if opens else [*asked, counted(proposal)]
+    return method, [one["name"] for one in method]
+
+
+def counted(proposal: Proposal, deadline: Any = EVIDENCE) -> Json:
+    """The probe of the counter that rises when a fault closes something.
+
+    Args:
+        proposal: of what closes.
+        deadline: seconds to wait for a drop.
+    """
     way, owner = proposal.dropped
     place, _, workload = owner.partition("/")
-    client = f"{ask.asker} is cut off from {ask.target}"
-    counter = f"drops are counted at {owner}'s pods"
-    detector = "Prometheus notices policy drops on the nodes"
-    of_pods: Json = {"workload": workload, "direction": way, "counter": "hubble"}
-    if place != home:
-        of_pods["namespace"] = place
-    of_pods |= {"since": "fault", "at_least": FEWEST_DROPS, "deadline": EVIDENCE}
-    of_nodes: Json = {"direction": way, "counter": "node", "since": "fault"}
-    of_nodes |= {"at_least": FEWEST_PACKETS, "deadline": EVIDENCE}
-    method = [
-        _ask(client, ask, CLOSED, during=True),
-        _probe(counter, "count_drops", of_pods),
-        _probe(detector, "count_drops", of_nodes),
-    ]
-    return method, [client, counter], detector
+    arguments: Json = {"workload": workload, "direction": way, "counter": "hubble"}
+    if place != proposal.mutant.policy.namespace:
+        arguments["namespace"] = place
+    arguments |= {"since": "fault", "at_least": FEWEST_DROPS, "deadline": deadline}
+    return probe_activity(f"drops are counted at {owner}'s pods", "count_drops", arguments)
 
 
-def _opened(proposal: Proposal) -> tuple[list[Json], list[str], str]:
-    """The method of a fault that opens: two clients, or one and Hubble; and the missed claim."""
-    detector = f"the claim is missed: {claim_name(proposal.closed_claim, CLOSED)}"
-    method = [
-        _ask(f"{ask.asker} gets into {ask.target} on port {ask.port}", ask, OPEN, during=True)
-        for ask in proposal.turned
-    ]
-    source, destination, port = proposal.passed
-    if destination:
-        let_through: Json = {"source": source, "destination": destination, "verdict": "FORWARDED"}
-        let_through |= {"port": port, "since": "fault", "at_least": 1, "deadline": EVIDENCE}
-        (ask,) = proposal.turned
+def _seen_flows(proposal: Proposal) -> Json:
+    """What Hubble sees of the first flow that turns.
+
+    What is let in is looked for where it arrives: what is denied there was let through where it was
+    sent. An outside name is an address to Hubble that it may know by no name, or another one.
+    """
+    ask, (destination, port) = proposal.turned[0], proposal.arrives
+    arguments: Json = {"source": proposal.sender}
+    if destination and ask.way != NAME:
+        arguments["destination"] = destination
+    if proposal.opens:
+        arguments |= {"verdict": "FORWARDED", "direction": proposal.arrival}
         name = f"Hubble sees {ask.asker} let into {destination}"
-        method.append(_probe(name, "read_flows", let_through))
-    witnesses = [one["name"] for one in method]
-    # A scheduled run of the closed claim meets exactly this.
-    method.append(_ask(detector, proposal.closed_claim, OPEN, during=True))
-    return method, witnesses, detector
+    else:
+        arguments["direction"] = proposal.dropped[0]
+        name = f"Hubble sees what {ask.asker} sends to {ask.target} dropped"
+    arguments |= {"port": port, "since": "fault", "at_least": 1, "deadline": EVIDENCE}
+    return probe_activity(name, "read_flows", arguments)
+
+
+def _detector(proposal: Proposal) -> Json:
+    """What would notice without anybody having written an alert."""
+    if proposal.opens:
+        # A scheduled run of the closed claim meets exactly this.
+        name = f"the claim is missed: {claim_name(proposal.closed_claim, CLOSED)}"
+        return _ask(name, proposal.closed_claim, OPEN, during=True)
+    arguments: Json = {"direction": proposal.dropped[0], "counter": "node", "since": "fault"}
+    arguments |= {"at_least": FEWEST_PACKETS, "deadline": EVIDENCE}
+    return probe_activity("Prometheus notices policy drops on the nodes", "count_drops", arguments)
 
 
 def _claim(ask: Ask, state: str) -> Json:
@@ -177,7 +250,7 @@ def _ask(name: str, ask: Ask, state: str, during: bool = False) -> Json:
     if ask.way == CUSTOMER:
         arguments: Json = {"path": "/", "expect": state, "timeout": CONNECTION if during else PAGE}
         arguments["deadline"] = EFFECT if during else "${storefront_deadline}"
-        return _probe(name, "read_storefront", arguments)
+        return probe_activity(name, "read_storefront", arguments)
     # The workload of a stranger is "", whom only a pod of the run's own can be.
     place, _, workload = ask.source.partition("/")
     arguments = {"workload": workload}
@@ -191,16 +264,17 @@ def _ask(name: str, ask: Ask, state: str, during: bool = False) -> Json:
     arguments["namespace"] = place
     if ask.way == NAME:
         arguments["timeout"] = PAGE if state == CLOSED else BY_NAME
-        return _probe(name, "read_egress", arguments)
+        return probe_activity(name, "read_egress", arguments)
     arguments["timeout"] = CONNECTION
     if state == CLOSED:
         arguments["evidence_timeout"] = EVIDENCE
     if ask.way == STRANGER:
         arguments["prober"] = True
-    return _probe(name, "read_connection", arguments)
+    return probe_activity(name, "read_connection", arguments)
 
 
-def _probe(name: str, function: str, arguments: Json) -> Json:
+def probe_activity(name: str, function: str, arguments: Json) -> Json:
+    """A probe of ours, as an activity of the method."""
     return {
         "type": "probe",
         "name": name,
@@ -214,7 +288,7 @@ def _probe(name: str, function: str, arguments: Json) -> Json:
 
 
 def _judged(name: str, function: str, arguments: Json) -> Json:
-    probe = _probe(name, function, arguments)
+    probe = probe_activity(name, function, arguments)
     tolerance = {
         "type": "probe",
         "name": "as expected",
@@ -230,7 +304,7 @@ def _judged(name: str, function: str, arguments: Json) -> Json:
 
 
 def _action(name: str, function: str, arguments: Json) -> Json:
-    action = _probe(name, function, arguments)
+    action = probe_activity(name, function, arguments)
     action["type"] = "action"
     action["provider"]["module"] = "acns_chaos.actions"
     return action

@@ -29,11 +29,13 @@ class Effect:
         closed: those it closes, each with where it is dropped (`Roster.dropped_at`).
         opened: those it opens.
         uncounted: whether there are more, whose drops nobody would find.
+        lingers: whether there are more that close only when what was learned of a name is old.
     """
 
     closed: tuple[tuple[Ask, tuple[str, str]], ...] = ()
     opened: tuple[Ask, ...] = ()
     uncounted: bool = False
+    lingers: bool = False
 
 
 class Effects:
@@ -62,6 +64,18 @@ class Effects:
         self.now = {ask: roster.state(self.engine, ask) for ask in self.asks}
         self._known: dict[str, Effect] = {}
 
+    def arrival(self, mutant: Mutant, ask: Ask) -> str:
+        """On which side Hubble sees a flow that a mutant lets in: the direction it is told with.
+
+        Where no policy is in force at ingress, its arrival is told as what the sender sent.
+        """
+        if ask.way == NAME:
+            return EGRESS
+        after = self._outlook.after(mutant.changes).engine
+        pods = self._roster.receivers(ask)
+        guarded = any(after.view(INGRESS, pod).enforced for pod in pods)
+        return INGRESS if guarded else EGRESS
+
     def of(self, mutant: Mutant) -> Effect:
         """What a mutant would do; worked out once."""
         if mutant.id not in self._known:
@@ -72,10 +86,12 @@ class Effects:
         after = self._outlook.after(mutant.changes).engine
         closed: list[tuple[Ask, tuple[str, str]]] = []
         opened: list[Ask] = []
-        uncounted = False
+        uncounted = lingers = False
         for ask in self._concerned(after):
             was, now = self.now[ask], self._roster.state(after, ask)
-            if (was, now) == (OPEN, CLOSED):
+            if (was, now) == (OPEN, CLOSED) and self._roster.lingers(after, ask):
+                lingers = True
+            elif (was, now) == (OPEN, CLOSED):
                 dropped = self._roster.dropped_at(after, ask)
                 if ask.way == STRANGER:
                     # What no workload uses is missed by nobody.
@@ -93,7 +109,7 @@ class Effects:
         home = mutant.policy.namespace
         closed.sort(key=lambda one: self.order(one[0], home))
         opened.sort(key=lambda ask: self.order(ask, home))
-        return Effect(tuple(closed), tuple(opened), uncounted)
+        return Effect(tuple(closed), tuple(opened), uncounted, lingers)
 
     def _concerned(self, after: Engine) -> Iterator[Ask]:
         """The asks of which an end is judged by other rules now."""

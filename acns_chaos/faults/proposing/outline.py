@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from acns_chaos.faults.proposing.asks import CLOSED, OPEN, Ask
+from acns_chaos.faults.proposing.asks import CLOSED, OPEN, STRANGER, Ask
 from acns_chaos.policy.model import ObjectRef
 from acns_chaos.policy.mutants import Mutant
 
 __all__ = ["BY_NAME", "Proposal", "Skipped", "Tried"]
 
+PROBER = "acns-chaos-prober"
+"""The beginning of a stranger's name, as `faults.probers` gives it."""
 # A Service asked by its name, as inject_fault's `witness` does.
 BY_NAME = "by name"
 
@@ -22,6 +24,7 @@ ONE_CLIENT = (
 )
 ONLY_LOOKUPS = "it turns lookups alone, and no client tells a lost lookup from a dead server"
 UNCOUNTED = "its drops are counted under a name that neither the workload nor the Service has"
+LINGERS = "it closes a name only when what agents learned of its address before is forgotten"
 NO_OPEN = "no open flow can be asked from here, and without one there is no open claim"
 NO_CLOSED = "no denied flow can be asked from here, and without one there is no closed claim"
 UNINJECTABLE = "none of them rewrites one valid object, so inject_fault takes none"
@@ -38,12 +41,14 @@ class Proposal:
         turned: the asks that see it: one that it closes, or one or two that it opens.
         named: the flow for `witness`; "" lets inject_fault choose.
         dropped: "egress" or "ingress", and the workload that counts the drops; of one that closes.
-        passed: who is let in and by whom, for Hubble, and the port of the pods; of one that opens
-            and that one client sees. ("", "", 0) for any other.
         open_claim: what must work before and after.
         closed_claim: what must be denied before and after.
         reached: asks that show that somebody answers where it is closed to others.
         in_use: whether Hubble has seen the flow that it closes.
+        arrives: "namespace/workload" or an outside name, and the port there: where the first flow
+            that it turns arrives, or would; "" and 0 where that is no one workload.
+        arrival: "ingress" or "egress", with which Hubble tells the first flow that it opens; "" of
+            one that closes.
     """
 
     mutant: Mutant
@@ -52,11 +57,18 @@ class Proposal:
     turned: tuple[Ask, ...]
     named: str
     dropped: tuple[str, str]
-    passed: tuple[str, str, int]
     open_claim: Ask
     closed_claim: Ask
     reached: tuple[Ask, ...]
     in_use: bool
+    arrives: tuple[str, int] = ("", 0)
+    arrival: str = ""
+
+    @property
+    def sender(self) -> str:
+        """Who asks first, as Hubble calls it."""
+        ask = self.turned[0]
+        return f"{ask.source}{PROBER}" if ask.way == STRANGER else ask.source
 
     @property
     def asks(self) -> dict[Ask, str]:

@@ -22,7 +22,7 @@ from acns_chaos.policy.known import known_world
 from acns_chaos.policy.model import ObjectRef
 from acns_chaos.policy.mutants import EQUIVALENT, INVALID, Mutant, mutants
 
-__all__ = ["FEWEST", "Findings", "propose"]
+__all__ = ["FEWEST", "ROUNDS", "Findings", "no_customers", "not_ours", "propose"]
 
 # Experiments without --max: one that closes and one that opens of each policy, or so many if more.
 FEWEST = 40
@@ -85,7 +85,7 @@ def propose(
     world = world_of(read)
     notes = list(read.notes)
     refs = _policies(world.policies, world.namespaces, places, notes)
-    skipped = _not_ours(world.policies, world.invalid, refs)
+    skipped = not_ours(world.policies, world.invalid, refs)
     wanted = [ref for ref in refs if ref not in {one.policy for one in skipped}]
     inventory = take_inventory(api)
     known = known_world(inventory.policies, inventory.pods, inventory.services)
@@ -103,7 +103,7 @@ def propose(
     asks = roster.asks(spaces)
     outlook, clients = Outlook(inventory.engine, known), 1 if hubble else 2
     chooser = Chooser(roster, outlook, made, asks, in_use, clients)
-    if why := _no_customers(api, environ, roster):
+    if why := no_customers(api, environ, roster):
         customers = (ask for ask in asks if ask.way == CUSTOMER)
         trier.tried |= dict.fromkeys(customers, why)
     limit = max(FEWEST, 2 * len(refs)) if most is None else most
@@ -149,7 +149,7 @@ def _policies(
     return found
 
 
-def _not_ours(
+def not_ours(
     policies: Iterable[Mapping[str, Any]],
     invalid: Mapping[ObjectRef, Sequence[str]],
     refs: Sequence[ObjectRef],
@@ -175,7 +175,7 @@ def _without_effect(refs: Iterable[ObjectRef], made: Iterable[Mutant]) -> list[S
     return [Skipped(ref, "", NO_EFFECT) for ref in refs if ref not in effective]
 
 
-def _no_customers(api: Api, environ: Mapping[str, str], roster: Roster) -> str:
+def no_customers(api: Api, environ: Mapping[str, str], roster: Roster) -> str:
     """Why nobody asks as customers do, "" when it can be tried."""
     if environ.get(URL_VARIABLE, "").strip():
         several = len(roster.outward) > 1

@@ -175,6 +175,20 @@ class Roster:
                 said.add(engine.allows(source, there, ask.port, "TCP"))
         return (OPEN if said.pop() else CLOSED) if len(said) == 1 else ""
 
+    def lingers(self, engine: Engine, ask: Ask) -> bool:
+        """Whether a flow to a name stays open where policies close it: its lookup passes unlearned.
+
+        Agents keep what they learned before, and whoever asks has just asked.
+        """
+        if ask.way != NAME:
+            return False
+        lookups, before = Names(engine, self._servers), Names(self.inventory.engine, self._servers)
+        return any(
+            lookups.resolves(source, ask.target) == (True, False)
+            and before.resolves(source, ask.target) == (True, True)
+            for source in self.senders(ask)
+        )
+
     def senders(self, ask: Ask) -> tuple[Endpoint, ...]:
         """The endpoints that may be the ones who ask."""
         if ask.way == STRANGER:
@@ -188,10 +202,14 @@ class Roster:
             self._strangers[place] = Endpoint.from_pod(pod)
         return self._strangers[place]
 
+    def receivers(self, ask: Ask) -> tuple[Endpoint, ...]:
+        """The pods that are asked; none of an outside name."""
+        return () if ask.way == NAME else self._backends[ask.target, ask.port].pods
+
     def ends(self, ask: Ask) -> tuple[Endpoint, ...]:
         """Both ends, as far as they are pods."""
-        asked = () if ask.way == NAME else self._backends[ask.target, ask.port].pods
-        return tuple(end for end in (*self.senders(ask), *asked) if end.kind == "pod")
+        asked = (*self.senders(ask), *self.receivers(ask))
+        return tuple(end for end in asked if end.kind == "pod")
 
     def dropped_at(self, engine: Engine, ask: Ask) -> tuple[str, str]:
         """Where a closed flow is dropped.
@@ -207,18 +225,22 @@ class Roster:
         verdict = engine.verdict(source, backends.pods[0], backends.port, "TCP")
         if verdict.egress.verdict == DENIED:
             return EGRESS, ask.source
-        owner = self.server(ask)[0]
+        owner = self.arrives_at(ask)[0]
         return (INGRESS, owner) if owner else ("", "")
 
-    def server(self, ask: Ask) -> tuple[str, int]:
-        """The workload behind a Service, and its pods' port.
+    def arrives_at(self, ask: Ask) -> tuple[str, int]:
+        """Where a flow arrives when it is let through.
 
         Returns:
-            "namespace/workload", "" when its pods have no owner to go by, or several.
+            "namespace/workload", or the outside name, and the port there; ("", 0) when the pods
+            have no owner to go by, or several.
         """
+        if ask.way == NAME:
+            return ask.target, ask.port
         backends = self._backends[ask.target, ask.port]
         owners = {self._owner.get(pod.name, "") for pod in backends.pods}
-        return owners.pop() if len(owners) == 1 else "", backends.port
+        owner = owners.pop() if len(owners) == 1 else ""
+        return (owner, backends.port) if owner else ("", 0)
 
     def counted(self, engine: Engine, ask: Ask) -> bool:
         """Whether `read_connection` finds the drops of a closed flow.

@@ -13,6 +13,9 @@ own would be one more thing to leave behind after ``kill -9``.
 - ``POST /lab/v1/truth``: keep what really happens from now on; ``GET`` reads it, of it what came
   after a number with ``?after=N`` (``{"truth": [...]}``, see ``net.truth``), ``DELETE`` ends it
 
+- ``PUT /lab/v1/rules``: the text of a rule file, in the place of those that the lab's Prometheus
+  evaluates; ``GET`` reads them (``{"text": ..., "file": ..., "groups": [...]}``)
+
 What cannot be meant is 400, ``{"error": "<sentence>"}``.
 """
 
@@ -33,6 +36,7 @@ from acns_chaos.lab.misbehave.orders import Misused, read_order
 from acns_chaos.lab.misbehave.stage import Cluster
 from acns_chaos.lab.misbehave.table import Entry, Table
 from acns_chaos.lab.misbehave.watches import Watches
+from acns_chaos.lab.net.prometheus.rules.reading import BadRules
 
 __all__ = ["BASE", "Misbehaviour"]
 
@@ -108,6 +112,24 @@ class Misbehaviour:
             self.table.end(entry, _CLEARED)
         return entries
 
+    def replace_rules(self, body: bytes) -> None:
+        """Have the lab's Prometheus evaluate other rules.
+
+        Raises:
+            Misused: they cannot be used; those in force stay.
+        """
+        try:
+            self._network.prometheus.rules.replace(body.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise Misused("Rules are YAML in UTF-8, and this is none.") from None
+        except BadRules as problem:
+            raise Misused(str(problem)) from None
+
+    def rules_as_json(self) -> dict[str, Any]:
+        """The rules that the lab's Prometheus evaluates."""
+        rules = self._network.prometheus.rules
+        return {"text": rules.text, "file": rules.file, "groups": rules.groups()}
+
     def as_json(self) -> dict[str, Any]:
         """What is going on and what is over."""
         return {
@@ -159,6 +181,10 @@ class _Orders:
                 elif method == "DELETE":
                     found.heard.end()
                 return web.json_response({"requests": found.heard.as_json()})
+            case "GET" | "PUT" as method, ["rules"]:
+                if method == "PUT":
+                    found.replace_rules(await request.read())
+                return web.json_response(found.rules_as_json())
             case "GET" | "POST" | "DELETE" as method, ["truth"]:
                 if method == "POST":
                     found.truth.begin()

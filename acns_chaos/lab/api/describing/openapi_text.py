@@ -124,6 +124,15 @@ _TEXT: Mapping[str, Mapping[str, str]] = {
         "spec.template": "What its pods are made of.",
         "status": "How it went.",
     },
+    "PersistentVolumeClaim": {
+        "": "Room on a disk that is asked for. Nobody makes volumes in the lab: it stays Pending.",
+        **_OBJECT,
+        "spec": "How much, and of which kind.",
+        "spec.accessModes": "From how many nodes it is used at once.",
+        "spec.resources": "How much, as requests.storage.",
+        "spec.storageClassName": "Of which class; without it, the cluster's default.",
+        "status": "Whether a volume was found.",
+    },
     "NetworkPolicy": {
         "": "Who may talk to the selected pods of a namespace, and to whom they may talk.",
         **_OBJECT,

@@ -83,7 +83,8 @@ def _fill_job(obj: Json) -> None:
     if spec.get("completions") is None and spec.get("parallelism") is None:
         spec["completions"] = 1
     spec.setdefault("parallelism", 1)
-    spec.setdefault("backoffLimit", 6)
+    # What may fail index by index has no limit as a whole.
+    spec.setdefault("backoffLimit", 6 if spec.get("backoffLimitPerIndex") is None else 2**31 - 1)
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("manualSelector", False)
     spec.setdefault(
@@ -127,11 +128,15 @@ def claim_pods(job: Json) -> None:
 # ---------------------------------------------------------------------- what a server refuses
 
 
+# Of an Indexed Job: pods at once.
+MOST_AT_ONCE = 100_000
 _COUNTS = (
     "parallelism",
     "completions",
     "activeDeadlineSeconds",
     "backoffLimit",
+    "backoffLimitPerIndex",
+    "maxFailedIndexes",
     "ttlSecondsAfterFinished",
 )
 
@@ -163,12 +168,35 @@ def _check_job(obj: Json) -> Iterator[Problem]:
     yield from one_of(
         "spec.completionMode", obj["spec"]["completionMode"], ("Indexed", "NonIndexed")
     )
+    if obj["spec"]["completionMode"] == "Indexed":
+        yield from _check_indexed(obj["spec"], name)
+
+
+def _check_indexed(spec: Json, name: str) -> Iterator[Problem]:
+    completions = spec.get("completions")
+    if completions is None:
+        yield required("spec.completions", "when completion mode is Indexed")
+    if (spec.get("parallelism") or 0) > MOST_AT_ONCE:
+        why = f"must be less than or equal to {MOST_AT_ONCE} when completion mode is Indexed"
+        yield Problem("spec.parallelism", "Invalid value", f"{spec['parallelism']}: {why}")
+    last = f"{name}-{(completions or 1) - 1}"
+    if len(last) > 63:
+        # Each pod is a host by the name of its Job and index.
+        detail = f"{quoted(name)}: will not able to create pod with invalid DNS label: {last}"
+        yield Problem("metadata.name", "Invalid value", detail)
 
 
 def _check_job_spec(spec: Json, path: str) -> Iterator[Problem]:
     for key in _COUNTS:
         yield from not_negative(f"{path}.{key}", spec.get(key))
+    if spec.get("backoffLimitPerIndex") is not None and spec.get("completionMode") != "Indexed":
+        detail = f"{spec['backoffLimitPerIndex']}: requires indexed completion mode"
+        yield Problem(f"{path}.backoffLimitPerIndex", "Invalid value", detail)
     pod = spec["template"]["spec"]
+    if spec.get("podFailurePolicy") and pod["restartPolicy"] != "Never":
+        place, shown = f"{path}.template.spec.restartPolicy", quoted(pod["restartPolicy"])
+        detail = f'{shown}: only "Never" is supported when podFailurePolicy is specified'
+        yield Problem(place, "Invalid value", detail)
     yield from pod_checks.check(pod, f"{path}.template.spec")
     if pod["restartPolicy"] not in ("OnFailure", "Never"):
         place = f"{path}.template.spec.restartPolicy"

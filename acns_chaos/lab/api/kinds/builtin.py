@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from acns_chaos.lab.api.failures import Json, Problem
-from acns_chaos.lab.api.kinds import batch_kinds, rbac_kinds
+from acns_chaos.lab.api.kinds import batch_kinds, rbac_kinds, volume_kinds
 from acns_chaos.lab.api.kinds.schema import quoted
 from acns_chaos.policy.schema import ANY, BOOLEAN, INTEGER, STRING, STRING_MAP, STRINGS, Field
 from acns_chaos.policy.schema_native import kind_schema
@@ -112,6 +112,7 @@ FILL: Mapping[str, Callable[[Json], None]] = {
     "Secret": _fill_secret,
     "Namespace": _fill_namespace,
     "NetworkPolicy": _fill_network_policy,
+    "PersistentVolumeClaim": volume_kinds.fill,
     **batch_kinds.FILL,
     **rbac_kinds.FILL,
 }
@@ -164,6 +165,7 @@ CHECK: Mapping[str, Callable[[Json], list[Problem]]] = {
     "ConfigMap": _check_data,
     "Secret": _check_secret,
     "Lease": _check_lease,
+    "PersistentVolumeClaim": volume_kinds.check,
     **batch_kinds.CHECK,
     **rbac_kinds.CHECK,
 }

@@ -19,7 +19,7 @@ _NAME_RULE = (
     "for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 _VARIABLE = re.compile("[-._a-zA-Z][-._a-zA-Z0-9]*")
-_QUANTITY = re.compile(
+QUANTITY = re.compile(
     r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?",
 )
 _WORDS = {
@@ -119,7 +119,7 @@ def _container(container: Json, path: str, volumes: list[str]) -> Iterator[Probl
         mounted.add(mount.get("mountPath") or "")
     for side in ("limits", "requests"):
         for name, quantity in ((container.get("resources") or {}).get(side) or {}).items():
-            if not _QUANTITY.fullmatch(str(quantity)):
+            if not QUANTITY.fullmatch(str(quantity)):
                 detail = (
                     f"{quoted(str(quantity))}: quantities must match the regular expression "
                     "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"

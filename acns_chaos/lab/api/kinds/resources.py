@@ -7,7 +7,7 @@ server has for a kind and that is missing in the row is refused with a 501 that 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from acns_chaos.lab.api.kinds import auth_kinds, batch_kinds, builtin, rbac_kinds
+from acns_chaos.lab.api.kinds import auth_kinds, batch_kinds, builtin, rbac_kinds, volume_kinds
 from acns_chaos.policy.schema import Field
 from acns_chaos.policy.schema_cilium import POLICY
 from acns_chaos.policy.schema_native import NETWORK_POLICY
@@ -97,7 +97,6 @@ _HPA = ("horizontalpodautoscalers", "HorizontalPodAutoscaler", ("hpa",))
 # objects of: `kubectl get all` and `describe` look for them, and an empty list is the truth.
 _READ_ONLY = (
     ("", "v1", "limitranges", "LimitRange", ("limits",), ()),
-    ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), ()),
     ("", "v1", "replicationcontrollers", "ReplicationController", ("rc",), ("all",)),
     ("", "v1", "resourcequotas", "ResourceQuota", ("quota",), ()),
     (*_APPS, "controllerrevisions", "ControllerRevision", (), ()),
@@ -141,6 +140,16 @@ RESOURCES = (
     Resource("", "v1", "services", "Service", short=("svc",), verbs=_RELABEL, categories=("all",)),
     Resource("", "v1", "endpoints", "Endpoints", short=("ep",), verbs=_READ),
     Resource("", "v1", "configmaps", "ConfigMap", short=("cm",), schema=builtin.CONFIG_MAP),
+    Resource(
+        "",
+        "v1",
+        "persistentvolumeclaims",
+        "PersistentVolumeClaim",
+        short=("pvc",),
+        schema=volume_kinds.CLAIM,
+        status=True,
+        returns_object=True,
+    ),
     Resource("", "v1", "secrets", "Secret", schema=builtin.SECRET, field_labels=("type",)),
     Resource(
         "",

@@ -170,6 +170,19 @@ def _role(obj: Json) -> str:
     return f"{reference.get('kind', '')}/{reference.get('name', '')}"
 
 
+_ACCESS = {
+    "ReadWriteOnce": "RWO",
+    "ReadOnlyMany": "ROX",
+    "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}
+
+
+def _access(claim: Json) -> str:
+    """The access modes of a claim's volume, which a claim that is Pending has not got."""
+    return ",".join(_ACCESS.get(one, one) for one in at(claim, "status", "accessModes") or ())
+
+
 def _member(heading: str, *keys: str, default: str = "", wide: bool = False) -> Column:
     def cell(obj: Json) -> Any:
         found = at(obj, *keys)
@@ -245,6 +258,17 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("First Seen", _first_seen, wide=True),
         Column("Count", _event_count, "integer", wide=True),
         Column("Name", name, wide=True),
+    ),
+    "PersistentVolumeClaim": (
+        _NAME,
+        _member("Status", "status", "phase"),
+        _member("Volume", "spec", "volumeName"),
+        _member("Capacity", "status", "capacity", "storage"),
+        Column("Access Modes", _access),
+        _member("StorageClass", "spec", "storageClassName"),
+        _member("VolumeAttributesClass", "spec", "volumeAttributesClassName", default="<unset>"),
+        _AGE,
+        Column("VolumeMode", lambda obj: str(at(obj, "spec", "volumeMode") or ""), wide=True),
     ),
     "Lease": (_NAME, _member("Holder", "spec", "holderIdentity"), _AGE),
     "NetworkPolicy": (

@@ -9,7 +9,7 @@ from typing import Any
 from acns_chaos.lab.api import failures
 from acns_chaos.lab.api.describing.discovery import custom_resource_definitions
 from acns_chaos.lab.api.failures import Json, Problem
-from acns_chaos.lab.api.kinds import batch_kinds, rbac_kinds
+from acns_chaos.lab.api.kinds import batch_kinds, rbac_kinds, volume_kinds
 from acns_chaos.lab.api.kinds.builtin import CHECK, FILL
 from acns_chaos.lab.api.kinds.objects import clone, validate_metadata
 from acns_chaos.lab.api.kinds.resources import BY_KIND, Resource
@@ -118,6 +118,8 @@ def _immutable(old: Json | None, new: Json) -> list[Problem]:
         return rbac_kinds.check_change(old, new)
     if old and new["kind"] == "Job":
         return batch_kinds.check_change(old, new)
+    if old and new["kind"] == "PersistentVolumeClaim":
+        return volume_kinds.check_change(old, new)
     if old and new["kind"] == "Secret" and old.get("type") != new.get("type"):
         shown = quoted(new.get("type", ""))
         return [Problem("type", "Invalid value", f"{shown}: field is immutable")]

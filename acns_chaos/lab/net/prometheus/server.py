@@ -1,8 +1,8 @@
 """The query side of a Prometheus server that scrapes the nodes, over plain HTTP on loopback.
 
-The paths that Azure Monitor's query endpoint has, and those that clients and people try first; no
-rules and no alerts, because nobody defined any. Any other path of the API answers 501 with its
-name. Evaluation is in `net.promql`, scraping in `scraper`, parameters in `forms`.
+The paths that Azure Monitor's query endpoint has, and those that clients and people try first. Any
+other path of the API answers 501 with its name. Evaluation is in `net.promql`, scraping in
+`scraper`, rules and alerts in `rules`, parameters in `forms`.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from acns_chaos.lab.net.prometheus.forms import (
     step_of,
     time_of,
 )
+from acns_chaos.lab.net.prometheus.rules.evaluator import Rules
 from acns_chaos.lab.net.prometheus.scraper import Scraper, target_labels
 from acns_chaos.lab.net.promql.evaluation import Query
 from acns_chaos.lab.net.promql.expressions import matchers
@@ -55,6 +56,7 @@ class Prometheus:
         clock: when.
 
     Attributes:
+        rules: that are evaluated over the samples; none until somebody gives some.
         middlewares: what stands before the answers, if set before the start.
     """
 
@@ -62,12 +64,14 @@ class Prometheus:
         self._scraper = scraper
         self._clock = clock
         self.history = scraper.history
+        self.rules = Rules(self.history, clock)
         self.middlewares: list[Middleware] = []
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
         """Scrape, and serve on a free loopback port; returns the base URL."""
         self._scraper.start()
+        self.rules.start()
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         sock = open_listener()
@@ -85,7 +89,8 @@ class Prometheus:
         self._scraper.stale(on, node)
 
     async def stop(self) -> None:
-        """Stop scraping and close the listener."""
+        """Stop scraping and evaluating, and close the listener."""
+        await self.rules.stop()
         await self._scraper.stop()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -105,8 +110,8 @@ class Prometheus:
         for path, answer in {
             "targets": self._targets,
             "metadata": _metadata,
-            "rules": _rules,
-            "alerts": _alerts,
+            "rules": self._rules,
+            "alerts": self._alerts,
             "status/buildinfo": _buildinfo,
         }.items():
             app.router.add_get(f"/api/v1/{path}", _answering(answer))
@@ -199,6 +204,15 @@ class Prometheus:
         edges = milliseconds(start), milliseconds(end)
         return [series for series in chosen.values() if series.between(*edges)]
 
+    async def _rules(self, form: Form) -> object:
+        kind = form.get("type", "").lower()
+        if kind not in ("", "alert", "record"):
+            raise BadData(f'invalid parameter "type": not supported value "{kind}"')
+        return {"groups": self.rules.groups(kind)}
+
+    async def _alerts(self, _form: Form) -> object:
+        return {"alerts": self.rules.alerts()}
+
     async def _targets(self, form: Form) -> object:
         scraper, active = self._scraper, []
         for target in scraper.targets:
@@ -270,14 +284,6 @@ async def _metadata(form: Form) -> object:
         for name, family in FAMILIES.items()
         if wanted in (None, name)
     }
-
-
-async def _rules(_form: Form) -> object:
-    return {"groups": []}
-
-
-async def _alerts(_form: Form) -> object:
-    return {"alerts": []}
 
 
 async def _buildinfo(_form: Form) -> object:

@@ -115,9 +115,14 @@ class Series:
 
 
 class History:
-    """All series of one server."""
+    """All series of one server.
+
+    Attributes:
+        generation: another number whenever a series has come or gone.
+    """
 
     def __init__(self) -> None:
+        self.generation = 0
         self._series: dict[Labels, Series] = {}
         self._present: dict[Hashable, dict[Labels, Series]] = {}
         self._moments: dict[Hashable, array[int]] = {}
@@ -145,6 +150,7 @@ class History:
             series = before.pop(labels, None) or self._series.get(labels)
             if series is None:
                 series = self._series[labels] = Series(labels, moments)
+                self.generation += 1
             series.append(moment, value)
             now[labels] = series
         for gone in before.values():
@@ -158,6 +164,7 @@ class History:
         for labels, series in list(self._series.items()):
             if series.forget(before):
                 del self._series[labels]
+                self.generation += 1
         for moments in self._moments.values():
             del moments[: bisect_left(moments, before)]
 

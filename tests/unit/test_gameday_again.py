@@ -1,0 +1,71 @@
+"""A survivor's experiment with what was suggested for it as further detectors."""
+
+from dataclasses import replace
+from typing import Any
+
+from acns_chaos.gameday.again import with_detectors
+from acns_chaos.gameday.document import CONTROL, NOTICED, QUIET
+from acns_chaos.gameday.suggest import Suggestion
+
+RULE = Suggestion("alert", "availability", "Drops", {"alert": "Drops", "expr": "1"}, "why")
+CLAIM = Suggestion("claim", "security", "kept", {"title": "Kept?"}, "why")
+
+
+def activity(name: str) -> dict[str, Any]:
+    """A probe that asks one detector."""
+    asked = {"detectors": [{"name": "Own", "kind": "alert", "for": ["availability"]}]}
+    return {"name": name, "provider": {"func": "read_detectors", "arguments": asked}}
+
+
+def experiment(*controls: dict[str, Any]) -> dict[str, Any]:
+    """As a day has it."""
+    lab = {"name": "lab", "provider": {"module": "m", "arguments": {"world": "w", "rules": "r"}}}
+    method = [activity(QUIET), {"name": "inject", "provider": {}}, activity(NOTICED)]
+    return {"controls": [lab, *controls], "method": method}
+
+
+def test_a_suggested_rule_is_asked_beside_the_others() -> None:
+    """Before the fault, too, with its own deadline; the plan's rules are not insisted on."""
+    before = experiment()
+    found = with_detectors(before, [RULE], scrape=1.0)
+    for index in (0, 2):
+        asked = found["method"][index]["provider"]["arguments"]["detectors"]
+        assert [one["name"] for one in asked] == ["Own", "Drops"]
+        assert asked[1] == {
+            "name": "Drops",
+            "kind": "alert",
+            "for": ["availability"],
+            "deadline": 6.0,
+        }
+    assert found["controls"] == [
+        {"name": "lab", "provider": {"module": "m", "arguments": {"world": "w"}}}
+    ]
+    assert before == experiment()
+
+
+def test_a_suggested_claim_is_played_by_the_experiment() -> None:
+    """With those that the day plays, which it then plays itself; alone where there are none."""
+    mine = {"name": "kept", "every": 0.5, "document": {"title": "Kept?"}}
+    other = {"name": "other", "every": 1.0, "document": {}}
+    arguments = {"claims": [other], "folder": "/day/schedule"}
+    control = {"name": "schedule", "provider": {"module": CONTROL, "arguments": arguments}}
+    found = with_detectors(experiment(control), [CLAIM], scrape=1.0)
+    assert found["controls"][1]["provider"]["arguments"] == {"claims": [other, mine]}
+    found = with_detectors(experiment(), [CLAIM], scrape=1.0)
+    assert found["controls"][1]["provider"] == {
+        "type": "python",
+        "module": CONTROL,
+        "arguments": {"claims": [mine]},
+    }
+    asked = found["method"][2]["provider"]["arguments"]["detectors"]
+    assert asked[1]["deadline"] == 1.5 + 2 * 5.0
+
+
+def test_what_is_suggested_for_both_directions_is_asked_once() -> None:
+    """Two detectors of one name would be refused."""
+    other = replace(RULE, direction="security")
+    found = with_detectors(experiment(), [RULE, other], scrape=1.0)
+    asked = found["method"][2]["provider"]["arguments"]["detectors"]
+    assert [(one["name"], one["for"]) for one in asked[1:]] == [
+        ("Drops", ["availability", "security"])
+    ]
