@@ -109,7 +109,7 @@ def test_what_gitops_reconciles_is_refused_before_anything_is_written(
 
 def test_gitops_may_be_what_recovers(own_chaos: Chaos, lab: Lab, flagship: dict[str, Any]) -> None:
     """With `observe` its repair is the recovery the experiment asks about: it can hold."""
-    orders_for(lab.home).inject("gitops", policy=KEY, after=8, flavour="flux")
+    orders_for(lab.home).inject("gitops", policy=KEY, after=16, flavour="flux")
     before = lab.policies()
     method = flagship["method"]
     method[0]["provider"]["arguments"]["gitops"] = "observe"
