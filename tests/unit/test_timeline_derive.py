@@ -435,6 +435,19 @@ class TestSection:
             ended,
         ]
 
+    def test_lines_stand_in_one_order_whoever_noticed_first(self) -> None:
+        """Two logs compare line by line; what is not ours follows as it noticed."""
+        times = {name: {"ms": ms} for ms, name in enumerate(("B", "prometheus", "hubble", "A"), 1)}
+        section = {"faults": [{"time_to_detect": {**times, "client": {"ms": 9}}}]}
+
+        assert [one.partition(" noticed")[0] for one in lines_of(section)][:-1] == [
+            "client",
+            "Hubble",
+            "Prometheus",
+            '"B"',
+            '"A"',
+        ]
+
     def test_lines_of_nonsense_are_few_and_raise_nothing(self) -> None:
         """A journal may come from anybody."""
         for section in (None, [], {"faults": [None, {"time_to_detect": []}]}, {"faults": "x"}):

@@ -13,6 +13,9 @@ KNOWN = {"client": "client", "hubble": "Hubble", "prometheus": "Prometheus"}
 def lines_of(section: object) -> list[str]:
     """Return a line for each detector of each fault, its outage and its recovery; never raises.
 
+    Client, Hubble and Prometheus stand in this order whoever noticed first; the others follow in
+    the order in which they noticed.
+
     Args:
         section: the journal's `acns_chaos.timeline`.
     """
@@ -20,7 +23,7 @@ def lines_of(section: object) -> list[str]:
     found = mappings(mapping(section).get("faults"))
     for fault in found:
         prefix = f"{text(fault.get('fault'))}: " if len(found) > 1 else ""
-        for name, time in mapping(fault.get("time_to_detect")).items():
+        for name, time in _in_order(mapping(fault.get("time_to_detect"))):
             who = KNOWN.get(name, f'"{text(name)}"')
             lines.append(f"{prefix}{_noticed(who, mapping(time))}")
         lines.append(f"{prefix}{_ended(fault)}")
@@ -40,6 +43,12 @@ def time_phrase(time: object) -> str:
     if abs(ms) < 1000:
         return f"{ms:.0f} ms" + (f" (± {bound:.0f})" if bound is not None else "")
     return f"{ms / 1000:.2f} s" + (f" (± {bound / 1000:.2f})" if bound is not None else "")
+
+
+def _in_order(times: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Ours as they always stand, so that two logs compare line by line; then whoever came first."""
+    ours = [(name, times[name]) for name in KNOWN if name in times]
+    return ours + [(name, time) for name, time in times.items() if name not in KNOWN]
 
 
 def _noticed(who: str, time: Mapping[str, Any]) -> str:
