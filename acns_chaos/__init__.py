@@ -10,7 +10,7 @@ __all__ = ["__version__", "discover"]
 
 __version__ = "0.1.0"
 
-CONTROLS = ("acns_chaos.controls.guard", "acns_chaos.controls.lab")
+CONTROLS = ("annotations", "guard", "lab", "schedule", "timeline")
 
 
 def discover(discover_system: bool = True) -> Any:
@@ -34,6 +34,7 @@ def discover(discover_system: bool = True) -> Any:
     found["activities"].extend(discover_actions("acns_chaos.actions"))
     found["activities"].extend(discover_probes("acns_chaos.probes"))
     found["activities"].extend(discover_activities("acns_chaos.tolerances", "tolerance"))
-    for module in CONTROLS:
+    for name in CONTROLS:
+        module = f"acns_chaos.controls.{name}"
         found["activities"].extend(discover_activities(module, "control"))
     return found

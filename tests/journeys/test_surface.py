@@ -1,17 +1,19 @@
 """What Chaos Toolkit sees of this package."""
 
 import ast
+import importlib
 import inspect
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import acns_chaos.actions
-import acns_chaos.controls.guard
-import acns_chaos.controls.lab
+import acns_chaos.controls
 import acns_chaos.probes
 import acns_chaos.tolerances
 from acns_chaos.cli.check import findings
@@ -34,6 +36,16 @@ def chaos(host: Host, folder: Path, *arguments: str) -> "subprocess.CompletedPro
     )
 
 
+def controls() -> list[ModuleType]:
+    """The modules of `acns_chaos.controls` that the host finds hooks in."""
+    package = acns_chaos.controls
+    modules = [
+        importlib.import_module(f"{package.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(package.__path__)
+    ]
+    return [one for one in modules if "cleanup_control" in getattr(one, "__all__", ())]
+
+
 def test_discover_lists_everything_with_its_types(host: Host, tmp_path: Path) -> None:
     """Every exported function appears, and no argument is of type "object"."""
     done = chaos(host, tmp_path, "discover", "--no-install", "acns-chaos")
@@ -47,13 +59,12 @@ def test_discover_lists_everything_with_its_types(host: Host, tmp_path: Path) ->
             ("action", acns_chaos.actions),
             ("probe", acns_chaos.probes),
             ("tolerance", acns_chaos.tolerances),
-            ("control", acns_chaos.controls.guard),
-            ("control", acns_chaos.controls.lab),
+            *(("control", module) for module in controls()),
         )
         for name in module.__all__
     }
     assert names == expected
-    assert len(expected) == 3 + 15 + 3 + 7 + 2
+    assert len(expected) == 3 + 15 + 3 + (7 + 2 + 4 + 3 + 5)
     for one in found:
         if one["type"] == "control":
             continue
