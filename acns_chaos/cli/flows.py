@@ -29,7 +29,7 @@ from acns_chaos.cluster.hubble import (
 )
 from acns_chaos.cluster.hubble.query import KINDS, VERDICTS
 from acns_chaos.errors import ArgumentError
-from acns_chaos.evidence.values import text
+from acns_chaos.evidence.values import moment, text
 
 __all__ = ["flows", "line_of"]
 
@@ -194,10 +194,10 @@ def _notice(event: LostEvents | NodeNotice) -> str:
 
 def line_of(flow: SeenFlow) -> str:
     """Write a flow as one line, much as hubble's own compact form does."""
-    moment = datetime.fromtimestamp(flow.at, UTC)
+    at = datetime.fromtimestamp(flow.at, UTC)
     known = "<>" if flow.reply is None else "<-" if flow.reply else "->"
     words = [
-        f"{moment:%b %d %H:%M:%S}.{moment.microsecond // 1000:03d}:",
+        f"{at:%b %d %H:%M:%S}.{at.microsecond // 1000:03d}:",
         _side(flow.source, flow.source_port),
         known,
         _side(flow.destination, flow.port),
@@ -236,11 +236,14 @@ def _moment(since: str) -> float:
     """
     duration = _DURATION.fullmatch(since)
     if duration is not None:
-        return time.time() - float(duration[1]) * _UNITS[duration[2]]
+        return max(0.0, time.time() - float(duration[1]) * _UNITS[duration[2]])
     try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
+        told = datetime.fromisoformat(since)
+        found = moment(told if told.tzinfo else told.astimezone())
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
         raise ArgumentError(
             f"--since {since!r} is neither a duration such as 5m nor a moment in ISO 8601."
-        ) from None
-    return (moment if moment.tzinfo else moment.astimezone()).timestamp()
+        )
+    return found.timestamp()

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.moments import moment
 
 __all__ = ["EndedJob", "ended_jobs"]
 
@@ -66,19 +67,11 @@ def _ended(job: Mapping[str, Any]) -> EndedJob | None:
     for one in status.get("conditions") or ():
         if one.get("type") not in ("Failed", "Complete") or one.get("status") != "True":
             continue
-        ended = _moment(one.get("lastTransitionTime"))
+        ended = moment(one.get("lastTransitionTime"))
         if ended is None:
             continue
-        started = _moment(status.get("startTime")) or ended
+        started = moment(status.get("startTime")) or ended
         why = str(one.get("reason") or one.get("message") or "")
         name = str((job.get("metadata") or {}).get("name", ""))
         return EndedJob(name, started, ended, one["type"] == "Failed", why)
     return None
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.moments import moment
 from acns_chaos.cluster.stop import CENTRAL
 from acns_chaos.errors import ApiError, Conflict, LeaseHeld, NotFound
 
@@ -240,12 +241,18 @@ class Leases:
         }
 
 
+def _renewed(told: object) -> datetime | None:
+    found = moment(told)
+    if told and found is None:
+        raise ValueError(f"its renewTime is {str(told)[:40]!r}")
+    return found
+
+
 def _held(raw: Mapping[str, Any]) -> Held:
     spec = raw.get("spec") or {}
     try:
         records = json.loads(((raw["metadata"].get("annotations") or {}).get(RECORDS)) or "{}")
-        renewed = spec.get("renewTime")
-        moment = datetime.fromisoformat(str(renewed)) if renewed else None
+        renewed = _renewed(spec.get("renewTime"))
         duration = int(spec.get("leaseDurationSeconds") or 0)
     except (ValueError, TypeError) as error:
         raise ApiError(
@@ -255,7 +262,7 @@ def _held(raw: Mapping[str, Any]) -> Held:
     if not isinstance(records, dict):
         records = {}
     holder = str(spec.get("holderIdentity") or "")
-    return Held(holder, moment, duration, {str(k): str(v) for k, v in records.items()})
+    return Held(holder, renewed, duration, {str(k): str(v) for k, v in records.items()})
 
 
 def _put_records(raw: dict[str, Any], records: Mapping[str, str]) -> None:

@@ -107,7 +107,7 @@ class Record:
                 for key in ("original.json", "fault.json")
             )
             record = cls(ref=ref, before=before, fault=fault, **about)
-            datetime.fromisoformat(record.deadline)
+            _require_comparable(record.deadline)
         except (KeyError, TypeError, ValueError, PolicyError) as error:
             raise RecordBroken(
                 f"ConfigMap {name} cannot be read as a record ({type(error).__name__}: {error})."
@@ -238,6 +238,11 @@ class Records:
             "immutable": True,
             "data": dict(data),
         }
+
+
+def _require_comparable(deadline: str) -> None:
+    if datetime.fromisoformat(deadline).tzinfo is None:
+        raise ValueError("its deadline has no time zone")
 
 
 def _by_hand(record: Record) -> str:

@@ -5,7 +5,7 @@ Silence proves something only of a rule that exists and is evaluated.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,32 +23,18 @@ from acns_chaos.cluster.prometheus import (
 )
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError, ArgumentError
+from acns_chaos.evidence.apart import Apart
+from acns_chaos.evidence.looks import Look, is_any, named
 from acns_chaos.evidence.readings import FIRING, SILENT, UNKNOWN, Reading, reading
 
-__all__ = ["Asker", "Look", "alert_labels", "read_alert"]
+__all__ = ["Asker", "alert_labels", "read_alert"]
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 INTERVAL = 0.5
-# An Alertmanager's clock is compared with nobody's: an alert is taken for older than the fault only
-# if it is by more than this, in seconds.
+# An Alertmanager's clock is compared with nobody's: by so many seconds its moments may be off.
 SLACK = 2.0
 # How far back to look for an alert's beginning when nothing says from when on, in seconds.
 LOOK_BACK = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What fires now.
-
-    Attributes:
-        new: alerts that began since the moment in question; all of them when there is none.
-        old: those that fired before.
-        muted: those that fire and nobody is told of.
-    """
-
-    new: list[Alert] = field(default_factory=list)
-    old: list[Alert] = field(default_factory=list)
-    muted: list[Alert] = field(default_factory=list)
 
 
 def alert_labels(name: Any, labels: Any) -> dict[str, str]:
@@ -112,12 +98,28 @@ def read_alert(
 
 
 class Asker:
-    """Asks Alertmanager where one is named, Prometheus otherwise."""
+    """Asks Alertmanager where one is named, Prometheus otherwise.
+
+    Args:
+        api: the cluster.
+        environ: as for `read_alert`.
+        name: of the alert.
+        labels: that it must carry.
+        start: as for `read_alert`.
+        apart: whose alerts are of other faults.
+    """
 
     def __init__(
-        self, api: Api, environ: Mapping[str, str], name: str, labels: Mapping[str, str], start: str
+        self,
+        api: Api,
+        environ: Mapping[str, str],
+        name: str,
+        labels: Mapping[str, str],
+        start: str,
+        apart: Apart | None = None,
     ) -> None:
         self._name, self._labels = name, labels
+        self._apart = apart or Apart()
         self._start = datetime.fromisoformat(start).timestamp() if start else None
         self._manager = Alertmanager.from_environ(environ)
         self._prometheus: Prometheus | None = None
@@ -153,15 +155,17 @@ class Asker:
             return self.look()
         now, since = self._prometheus.now(), self._prometheus.moment(self._start)
         if self._before is None:
-            about = (self._prometheus, self._name, self._labels)
-            self._before = fired_before(*about, since, pending=True)
-        fired = fired_since(self._prometheus, self._name, self._labels, since, now)
+            self._before = self._fired_before(self._prometheus, since, pending=True)
+        apart: list[Alert] = []
+        every = fired_since(self._prometheus, self._name, self._labels, since, now)
+        fired = self._ours(every, apart)
         if self._manager is not None:
             found = self._joined(fired, self._before, now)
+            found.apart.extend(apart)
         else:
-            found = Look()
+            found = Look(apart=apart)
             for alert in fired:
-                (found.old if _is_any(alert, self._before) else found.new).append(alert)
+                (found.old if is_any(alert, self._before) else found.new).append(alert)
         if not (found.new or found.old or found.muted):
             found.old.extend(Alert(one, None) for one in self._before)
         return found
@@ -180,9 +184,7 @@ class Asker:
             return f"{self._name} fires"
         if self._prometheus is None:
             return ""
-        if fired_before(
-            *(self._prometheus, self._name, self._labels, self._prometheus.now()), pending=True
-        ):
+        if self._fired_before(self._prometheus, self._prometheus.now(), pending=True):
             return f"{self._name} fires, or is about to"
         scrape = self._prometheus.scrape_interval()
         if scrape is None:
@@ -198,12 +200,21 @@ class Asker:
         return ""
 
     def began(self, look: Look) -> tuple[float | None, float]:
-        """When the first new alert began, by this machine's clock, and how far that may be off."""
-        began = min((one.began for one in look.new if one.began is not None), default=None)
-        if self._prometheus is None or not self._dated:
-            return began, SLACK
-        clock = self._prometheus.clock()
-        return (None if began is None else began - clock.ahead), clock.bound or 0.0
+        """When the first new alert began, by this machine's clock, and how far that may be off.
+
+        Of one that surely began after the start, if there is any.
+        """
+        ahead, bound = 0.0, SLACK
+        if self._prometheus is not None and self._dated:
+            clock = self._prometheus.clock()
+            ahead, bound = clock.ahead, clock.bound or 0.0
+        began = [one.began - ahead for one in look.new if one.began is not None]
+        sure = [at for at in began if self._start is None or at - bound >= self._start]
+        return min(sure or began, default=None), bound
+
+    def whose(self, look: Look) -> str:
+        """The namespaces whose alerts fired that are of other faults, "" for none."""
+        return ", ".join(sorted({name for one in look.apart for name in self._of_others(one)}))
 
     def _joined(
         self, fired: Sequence[Alert], before: Sequence[Mapping[str, str]], now: float
@@ -217,11 +228,11 @@ class Asker:
         """
         assert self._manager is not None  # the caller saw to it
         told = self._from_alertmanager(self._manager)
-        found = Look(muted=list(told.muted))
+        found = Look(muted=list(told.muted), apart=list(told.apart))
         self._dated = True
         for alert in (*told.new, *told.old):
-            same = next((one for one in fired if alert.has(_named(one.labels))), None)
-            if _is_any(alert, before):
+            same = next((one for one in fired if alert.has(named(one.labels))), None)
+            if is_any(alert, before):
                 found.old.append(alert)
             elif same is not None:
                 found.new.append(replace(alert, began=same.began))
@@ -232,11 +243,11 @@ class Asker:
         if found.new or found.old or found.muted:
             return found
         assert self._prometheus is not None  # the caller saw to it
-        standing = fired_before(self._prometheus, self._name, self._labels, now) if fired else []
+        standing = self._fired_before(self._prometheus, now) if fired else []
         for alert in fired:
-            if _is_any(alert, before):
+            if is_any(alert, before):
                 found.old.append(alert)
-            elif _is_any(alert, standing):
+            elif is_any(alert, standing):
                 # It may still be on its way there.
                 found.muted.append(replace(alert, muted="unknown to Alertmanager"))
             elif self._manager.silences(alert.labels):
@@ -245,9 +256,23 @@ class Asker:
                 found.new.append(alert)
         return found
 
+    def _ours(self, alerts: Sequence[Alert], apart: list[Alert]) -> list[Alert]:
+        """Those that may be of the fault; the rest goes to *apart*."""
+        apart.extend(one for one in alerts if self._of_others(one))
+        return [one for one in alerts if not self._of_others(one)]
+
+    def _of_others(self, alert: Alert) -> list[str]:
+        return self._apart.whose(alert.labels)
+
+    def _fired_before(
+        self, prometheus: Prometheus, at: float, *, pending: bool = False
+    ) -> list[Mapping[str, str]]:
+        found = fired_before(prometheus, self._name, self._labels, at, pending=pending)
+        return [labels for labels in found if not self._apart.whose(labels)]
+
     def _from_alertmanager(self, manager: Alertmanager) -> Look:
         found = Look()
-        for alert in manager.firing(self._name, self._labels):
+        for alert in self._ours(manager.firing(self._name, self._labels), found.apart):
             is_old = self._start is not None and (
                 alert.began is None or alert.began < self._start - SLACK
             )
@@ -257,12 +282,15 @@ class Asker:
     def _from_prometheus(self, prometheus: Prometheus) -> Look:
         now = prometheus.now()
         if self._start is None:
-            since = now - LOOK_BACK
-            return Look(new=firing_in(prometheus, self._name, self._labels, since, now))
+            since, found = now - LOOK_BACK, Look()
+            firing = firing_in(prometheus, self._name, self._labels, since, now)
+            found.new.extend(self._ours(firing, found.apart))
+            return found
         since = prometheus.moment(self._start)
-        before = fired_before(prometheus, self._name, self._labels, since)
+        before = self._fired_before(prometheus, since)
         found = Look()
-        for alert in firing_in(prometheus, self._name, self._labels, since, now):
+        firing = firing_in(prometheus, self._name, self._labels, since, now)
+        for alert in self._ours(firing, found.apart):
             (found.old if dict(alert.labels) in before else found.new).append(alert)
         return found
 
@@ -333,12 +361,3 @@ class Asker:
         if self._manager is None and self._prometheus is not None:
             ahead = self._prometheus.clock().ahead
         return f", {max(0.0, min(began) - ahead - self._start):.1f} s after the fault"
-
-
-def _is_any(alert: Alert, known: Sequence[Mapping[str, str]]) -> bool:
-    return any(alert.has(_named(one)) for one in known)
-
-
-def _named(labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels of an alert without its state: what was about to fire is what fires then."""
-    return {name: value for name, value in labels.items() if name not in ("alertstate", "__name__")}

@@ -122,9 +122,14 @@ class Run:
         """Return from when on the answer speaks: a count from the start of its window."""
         if answer.state != words.COUNTED or self.ended is None:
             return self.ended
-        window = number(mapping(mapping(self.output).get("evidence")).get("seconds"))
+        told = mapping(mapping(self.output).get("evidence")).get("seconds")
+        window = number(told)
+        if window is None:
+            # One that nobody can measure began before everything.
+            window = 0.0 if told is None else float("inf")
         # The fault's own submission starts a window "since the fault": allow for rounding.
-        return self.ended - timedelta(seconds=max(0.0, (window or 0.0) - CLOCK_SLACK))
+        back = min(max(0.0, window - CLOCK_SLACK), self.ended.timestamp())
+        return self.ended - timedelta(seconds=back)
 
     @property
     def answer(self) -> Answer:

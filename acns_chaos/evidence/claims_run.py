@@ -33,8 +33,8 @@ __all__ = [
 HELD_BY_PLAYER = ".playing"
 # What is read of the end of a file; a line has some two hundred bytes.
 TAIL = 64 * 1024
-# A Job's moments are whole seconds, cut off.
-WHOLE_SECOND = 1.0
+# A Job's moments are whole seconds, cut off, by a clock that is known to half of one.
+WHOLE_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Source(Protocol):
     """Who knows of the runs of one claim."""
 
     bound: float
-    """By how many seconds the end of a run may be off."""
+    """By how many seconds the moments of a run may be off."""
 
     def runs(self) -> list[ClaimRun]:
         """Those that are known, in the order of their ends; raises ApiError."""
@@ -125,7 +125,7 @@ class Jobs:
         cronjob: "namespace/name".
     """
 
-    bound = WHOLE_SECOND
+    bound = WHOLE_SECONDS
 
     def __init__(self, api: Api, cronjob: str) -> None:
         self._api, self._cronjob = api, cronjob

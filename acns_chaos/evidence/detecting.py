@@ -11,74 +11,58 @@ nobody; null where that cannot be told, because it had been firing or could not 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError, ArgumentError
-from acns_chaos.evidence.alerts import Asker, Look, alert_labels
+from acns_chaos.evidence.alerts import alert_labels
+from acns_chaos.evidence.apart import Apart
 from acns_chaos.evidence.arguments import numbers
-from acns_chaos.evidence.claims_run import ClaimRun, Source, source_of
+from acns_chaos.evidence.detectors import ALERT, CLAIM, Asked, Detector, Word, asked_of
 from acns_chaos.evidence.readings import FIRING, SILENT, UNKNOWN, Reading, reading
 from acns_chaos.evidence.values import mapping, sequence, text
 
 __all__ = ["ALERT", "CLAIM", "Detector", "detectors_of", "read_noticed", "read_silence"]
 
-ALERT, CLAIM = "alert", "claim"
 INTERVAL = 0.15
-# More would be no plan, and each is asked some times a second.
-MOST = 50
+# A plan has fifty at most, as each is asked some times a second; what is suggested for a survivor
+# is asked beside them.
+MOST = 60
+# Of its time so much is left to a detector, at least, when the witness is through: it is the first
+# user of some flows, and after a lookup that was refused its attempt at the flow is yet to come.
+LEFT = 2 / 3
 KEYS = frozenset({"name", "kind", "for", "deadline", "labels", "cronjob"})
 
 
 @dataclass(frozen=True, slots=True)
-class Detector:
-    """What is asked.
+class _Force:
+    """Since when the fault is there; moments as those of `Word`.
 
     Attributes:
-        name: of the alert or the claim.
-        kind: ALERT or CLAIM.
-        deadline: seconds that it has, from when the fault was seen in force.
-        labels: that the alert must carry.
-        cronjob: "namespace/name" of who runs the claim, "" for the run's own player.
-        judges: the directions it is for, as the experiment says them.
+        start: it was submitted.
+        seen: the attempt began by which it was seen in force.
+        over: that attempt was through.
     """
 
-    name: str
-    kind: str
-    deadline: float
-    labels: Mapping[str, str] = field(default_factory=dict)
-    cronjob: str = ""
-    judges: tuple[str, ...] = ()
+    start: float
+    seen: float
+    over: float
 
+    @classmethod
+    def of(cls, submitted: str, realised: str, witnessed: str) -> "_Force":
+        """Read the moments; "" is that of the one before."""
+        start, seen, over = (
+            datetime.fromisoformat(one).timestamp() if one else 0.0
+            for one in (submitted, realised, witnessed)
+        )
+        return cls(start, max(start, seen), max(start, seen, over))
 
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """What one detector says; moments by this machine's clock, seconds since 1970.
-
-    Attributes:
-        noticed: None where it cannot tell.
-        at: when it noticed.
-        bound: by how many seconds that may be off.
-        why: where it did not.
-    """
-
-    noticed: bool | None
-    at: float | None = None
-    bound: float = 0.0
-    why: str = ""
-
-
-class _Asked(Protocol):
-    """One detector while it is asked; both raise ApiError when it cannot be."""
-
-    def silent(self, begin: float) -> str:
-        """Why it cannot be taken for silent since a moment, "" when it can."""
-
-    def word(self, until: float, last: bool) -> _Word | None:
-        """What it says, None for nothing yet; at the *last* time it says something."""
+    def until(self, one: Detector) -> float:
+        """When the time of a detector is over."""
+        return max(self.seen + one.deadline, self.over + LEFT * one.deadline)
 
 
 def detectors_of(given: Any) -> list[Detector]:
@@ -122,6 +106,7 @@ def read_silence(
     wanted: Sequence[Detector],
     schedule: str,
     deadline: float,
+    apart: Apart | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Reading:
     """Wait until every detector is silent, or *deadline* has passed.
@@ -132,6 +117,7 @@ def read_silence(
         wanted: the detectors.
         schedule: folder in which the run's player of claims writes; "" when nobody plays.
         deadline: seconds.
+        apart: whose alerts are of other faults: they need not be silent.
         clock: seconds since 1970; injected by tests.
 
     Returns:
@@ -139,7 +125,7 @@ def read_silence(
         it of each.
     """
     began = clock()
-    asked = [(one, _asked(api, environ, one, schedule, "")) for one in wanted]
+    asked = [(one, asked_of(api, environ, one, schedule, "", apart)) for one in wanted]
     states: dict[str, str] = {}
     failed: dict[str, str] = {}
 
@@ -179,6 +165,8 @@ def read_noticed(
     schedule: str,
     submitted: str,
     realised: str = "",
+    witnessed: str = "",
+    apart: Apart | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Reading:
     """Ask all detectors until each has noticed the fault or its time is over.
@@ -190,6 +178,8 @@ def read_noticed(
         schedule: as for `read_silence`.
         submitted: ISO 8601 moment of the fault; what was said before is of something else.
         realised: when it was seen in force, from which deadlines run; "" takes *submitted*.
+        witnessed: when whoever saw that was through; "" takes *realised*.
+        apart: whose alerts are of other faults, and no notice of this one.
         clock: seconds since 1970; injected by tests.
 
     Returns:
@@ -197,45 +187,44 @@ def read_noticed(
         when none did and one cannot tell. `evidence.detectors` holds each one's `noticed`,
         `after_ms` and `bound_ms` (from *submitted*), `deadline_ms` (likewise) and `why`.
     """
-    start = datetime.fromisoformat(submitted).timestamp()
-    bit = max(start, datetime.fromisoformat(realised).timestamp() if realised else start)
-    asked = {one.name: _asked(api, environ, one, schedule, submitted) for one in wanted}
-    said: dict[str, _Word] = {}
+    force = _Force.of(submitted, realised, witnessed)
+    asked = {one.name: asked_of(api, environ, one, schedule, submitted, apart) for one in wanted}
+    said: dict[str, Word] = {}
 
     def settled() -> bool:
         for one in wanted:
             if one.name not in said:
-                until = bit + one.deadline
+                until = force.until(one)
                 word = _word(asked[one.name], until, last=clock() > until)
                 if word is not None:
                     said[one.name] = word
         return len(said) == len(wanted)
 
-    longest = max((one.deadline for one in wanted), default=0.0)
+    longest = max((force.until(one) for one in wanted), default=0.0)
     # A detector's last word is asked for after its deadline.
-    wait_until(settled, max(0.0, bit + longest - clock()) + 2 * INTERVAL, INTERVAL)
+    wait_until(settled, max(0.0, longest - clock()) + 2 * INTERVAL, INTERVAL)
     for one in wanted:
         if one.name not in said:
-            last = _word(asked[one.name], bit + one.deadline, last=True)
-            said[one.name] = last or _Word(None, why="it said nothing")
-    return _told(wanted, said, start, bit)
+            last = _word(asked[one.name], force.until(one), last=True)
+            said[one.name] = last or Word(None, why="it said nothing")
+    return _told(wanted, said, force)
 
 
-def _word(asked: _Asked, until: float, last: bool) -> _Word | None:
+def _word(asked: Asked, until: float, last: bool) -> Word | None:
     try:
         return asked.word(until, last)
     except ApiError as error:
-        return _Word(None, why=f"it cannot be asked: {error}") if last else None
+        return Word(None, why=f"it cannot be asked: {error}") if last else None
 
 
-def _told(
-    wanted: Sequence[Detector], said: Mapping[str, _Word], start: float, bit: float
-) -> Reading:
-    rows = [_row(one, said[one.name], start, bit) for one in wanted]
+def _told(wanted: Sequence[Detector], said: Mapping[str, Word], force: _Force) -> Reading:
+    rows = [_row(one, said[one.name], force) for one in wanted]
+    start = force.start
     evidence: dict[str, Any] = {
         "detectors": rows,
         "submitted": _iso(start),
-        "in_force": _iso(bit),
+        "in_force": _iso(force.seen),
+        "witnessed": _iso(force.over),
     }
     what = _what(wanted)
     first = min((row for row in rows if row["noticed"]), key=_after, default=None)
@@ -258,8 +247,8 @@ def _after(row: Mapping[str, Any]) -> float:
     return float(row["after_ms"])
 
 
-def _row(one: Detector, word: _Word, start: float, bit: float) -> dict[str, Any]:
-    after = None if word.at is None else max(0, round((word.at - start) * 1000))
+def _row(one: Detector, word: Word, force: _Force) -> dict[str, Any]:
+    after = None if word.at is None else max(0, round((word.at - force.start) * 1000))
     return {
         "name": one.name,
         "kind": one.kind,
@@ -267,7 +256,7 @@ def _row(one: Detector, word: _Word, start: float, bit: float) -> dict[str, Any]
         "noticed": word.noticed,
         "after_ms": after,
         "bound_ms": None if after is None else max(1, round(word.bound * 1000)),
-        "deadline_ms": round((bit - start + one.deadline) * 1000),
+        "deadline_ms": round((force.until(one) - force.start) * 1000),
         "why": text(word.why, 300),
     }
 
@@ -278,96 +267,3 @@ def _iso(at: float) -> str:
 
 def _what(wanted: Sequence[Detector]) -> str:
     return f"{len(wanted)} detector" + ("" if len(wanted) == 1 else "s")
-
-
-# ---------------------------------------------------------------------- one detector
-
-
-def _asked(
-    api: Api, environ: Mapping[str, str], one: Detector, schedule: str, submitted: str
-) -> _Asked:
-    if one.kind == ALERT:
-        return _Alert(lambda: Asker(api, environ, one.name, one.labels, submitted), one.name)
-    start = datetime.fromisoformat(submitted).timestamp() if submitted else 0.0
-    return _Claim(source_of(api, one.name, one.cronjob, schedule), start)
-
-
-class _Alert:
-    """An alert; who is to be asked is found out when it is, as that may fail."""
-
-    def __init__(self, opened: Callable[[], Asker], name: str) -> None:
-        self._opened, self._name = opened, name
-        self._asker: Asker | None = None
-
-    def _ask(self) -> Asker:
-        if self._asker is None:
-            self._asker = self._opened()
-        return self._asker
-
-    def silent(self, begin: float) -> str:
-        return self._ask().quiet_since(begin)
-
-    def word(self, until: float, last: bool) -> _Word | None:
-        asker = self._ask()
-        look = asker.heard()
-        at, bound = asker.began(look)
-        if look.new:
-            if at is not None and at > until + bound:
-                return _Word(False, why="it fired after its deadline only")
-            return self._noticed(asker, look, at, bound)
-        if look.old:
-            return _Word(None, why="it was firing before the fault")
-        if not last:
-            return None
-        if look.muted:
-            return _Word(False, why=f"it fires and is {look.muted[0].muted}: nobody is told")
-        doubt = asker.doubt(FIRING, look)
-        return _Word(False, why=f"no data: {doubt}" if doubt else "it did not fire")
-
-    def _noticed(self, asker: Asker, look: Look, at: float | None, bound: float) -> _Word:
-        if doubt := asker.doubt(FIRING, look):
-            return _Word(None, why=doubt)
-        if at is None:
-            return _Word(None, why="it fires, and since when is not known")
-        return _Word(True, at, bound)
-
-
-class _Claim:
-    """A claim that is run on a schedule."""
-
-    def __init__(self, source: Source, start: float) -> None:
-        self._source, self._start = source, start
-
-    def silent(self, begin: float) -> str:  # noqa: ARG002 - its last run says it, whenever it ended
-        runs = self._source.runs()
-        if not runs:
-            return self._source.trouble() or "nobody has run it yet"
-        return _not_held(runs[-1])
-
-    def word(self, until: float, last: bool) -> _Word | None:
-        runs = self._source.runs()
-        before = [one for one in runs if one.ended < self._start]
-        since = [one for one in runs if self._start <= one.ended <= until]
-        missed = next((one for one in since if one.deviated), None)
-        if missed is None and not last:
-            return None
-        if before and (why := _not_held(before[-1])):
-            return _Word(None, why=f"before the fault {why}")
-        if missed is not None:
-            if not before:
-                return _Word(None, why="it is missed, and nobody ran it before the fault")
-            return _Word(True, missed.ended, self._source.bound)
-        if trouble := self._source.trouble():
-            return _Word(None, why=trouble)
-        if not since:
-            return _Word(False, why="no data: no run of it ended while the fault stood")
-        unclear = [one for one in since if one.deviated is None]
-        if unclear:
-            return _Word(False, why=f"{len(unclear)} of its runs could not tell: {unclear[0].why}")
-        return _Word(False, why=f"it held in {len(since)} run{'' if len(since) == 1 else 's'}")
-
-
-def _not_held(run: ClaimRun) -> str:
-    if run.deviated is None:
-        return f"its run could not tell: {run.why}"
-    return f"it was missed: {run.why}" if run.deviated else ""

@@ -33,6 +33,8 @@ POLICY = "policy"
 # What the relay's own state tells, as opposed to what we may or cannot see of it.
 _DOWN = ("relay-absent", "relay-down")
 _SHOWN = 3
+# Of so many connections at most it is told when each was first seen.
+_CONNECTIONS = 20
 # A difference of clocks that matters, in seconds; less is the way of the answer.
 _SKEW = 0.25
 
@@ -46,6 +48,8 @@ class _Count:
     Attributes:
         since: by the nodes' clocks, seconds since 1970.
         skew: how far the relay's clock is ahead of ours, seconds; None when it was not told.
+        connections: when each was first seen, by who opened it and to where; packets that are sent
+            again have the same ports.
     """
 
     since: float
@@ -55,6 +59,7 @@ class _Count:
     grade: Grade = field(default_factory=Grade)
     first: list[SeenFlow] = field(default_factory=list)
     policies: dict[str, None] = field(default_factory=dict)
+    connections: dict[tuple[str, int, str, int], float] = field(default_factory=dict)
 
     def add(self, flow: SeenFlow, policy_only: bool) -> None:
         """Take note of a flow; a dropped packet counts once though it is two flows."""
@@ -65,6 +70,9 @@ class _Count:
         if flow.verdict == "DROPPED" and not self.dropped.add(flow):
             return
         self.count += 1
+        if len(self.connections) < _CONNECTIONS:
+            ends = (flow.source.ip, flow.source_port, flow.destination.ip, flow.port)
+            self.connections.setdefault(ends, flow.at)
         if len(self.first) < _SHOWN:
             self.first.append(flow)
 
@@ -174,6 +182,8 @@ def _evidence(one: _Count, query: Query, grade: Evidence) -> dict[str, Any]:
         "reasons": dict(one.dropped.reasons),
         "first": _iso(one.first[0].at) if one.first else None,
         "flows": [sentence_of(flow) for flow in one.first],
+        # By this machine's clock, as the run's own attempts are.
+        "connections": [_iso(at - (one.skew or 0.0)) for at in sorted(one.connections.values())],
         "policies": list(one.policies),
         "hubble": grade.as_json(),
     }

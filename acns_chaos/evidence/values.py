@@ -4,14 +4,16 @@ A journal may come from a crashed run, another extension or another person. What
 return is safe to compare and to print; what it means is for `facts` to say.
 """
 
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
+
+from acns_chaos.cluster.moments import moment
 
 __all__ = ["mapping", "mappings", "moment", "number", "sequence", "text", "word"]
 
 LONGEST = 400
+# Beyond it a float is not the next one any more: nobody counted so far, and sums may overflow.
+_MOST = 2.0**53
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -30,25 +32,11 @@ def mappings(value: object) -> tuple[Mapping[str, Any], ...]:
 
 
 def number(value: object) -> float | None:
-    """Return a finite number, else None. A bool is not a number here."""
+    """Return a number that can be counted with, else None. A bool is not a number here."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def moment(value: object) -> datetime | None:
-    """Return a point in time from ISO 8601 text; UTC when no offset is given."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    # Also False for NaN.
+    return float(value) if abs(value) <= _MOST else None
 
 
 def text(value: object, longest: int = LONGEST) -> str:

@@ -83,6 +83,7 @@ def inject(
     for debt in debts:
         debt.realised, debt.realised_by = flip.at, flip.sentence
     if flip.at:
+        run.witnessed = run.witnessed or now()
         run.note("realised", flip.sentence, flip.at)
         if flip.denied:
             run.note_first("first-failed-request", flip.sentence, flip.at)

@@ -77,6 +77,7 @@ class RunContext:
             None allows all.
         witnesses: by fault, the flow that the experiment names to see its effect by, and whether
             the fault opens it.
+        witnessed: when whoever saw the first fault in force was through; "" until then.
         remembered: what its client keeps from one question to the next.
         probers: pods of ours that ask in place of a workload, by "namespace/workload"; why there
             is none, where one could not be had.
@@ -100,6 +101,7 @@ class RunContext:
     events: list[dict[str, str]] = field(default_factory=list)
     phase: str = "method"
     owner: str = ""
+    witnessed: str = ""
     rehearsed_by: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
     before_change: Callable[[Sequence[tuple[PolicyRef, str]]], None] | None = None
     timeline: Recording | None = None

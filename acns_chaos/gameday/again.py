@@ -15,13 +15,14 @@ from typing import Any
 from acns_chaos.cluster.labcontrol import LabControl
 from acns_chaos.cluster.labprocess import RULES_VARIABLE
 from acns_chaos.errors import GameDayError
-from acns_chaos.evidence.values import mappings
+from acns_chaos.evidence.values import mapping, mappings, number
 from acns_chaos.gameday.alert_rules import EVALUATION
 from acns_chaos.gameday.day import Day, Job
 from acns_chaos.gameday.document import CONTROL, NOTICED, QUIET
 from acns_chaos.gameday.plan_values import ALERT, PATIENCE
+from acns_chaos.gameday.preparing import AFTER, BEFORE
+from acns_chaos.gameday.process import Child
 from acns_chaos.gameday.results import UNKNOWN, Result, parse
-from acns_chaos.gameday.running import Child
 from acns_chaos.gameday.scoring import write_whole
 from acns_chaos.gameday.stage import Stage
 from acns_chaos.gameday.suggest import Suggestion
@@ -83,6 +84,8 @@ class Again:
             why = left or "its process died"
             return replace(result, status=UNKNOWN, outcome=outcome, restored=not left, why=why)
         found = parse(json.dumps(answer["result"]))
+        if found.restored is None and (left := self._stage.busy(place, LONGEST)):
+            found = replace(found, restored=False, why=left)
         self.left = self.left or found.restored is False
         return found
 
@@ -131,17 +134,24 @@ def with_detectors(
     made: dict[str, list[Suggestion]] = {}
     for suggestion in suggestions:
         made.setdefault(suggestion.name, []).append(suggestion)
+    there: set[str] = set()
+    longest = 0.0
     for activity in mappings(found.get("method")):
         if activity.get("name") in (QUIET, NOTICED):
             arguments = activity["provider"]["arguments"]
-            arguments["detectors"] = [
-                *(arguments.get("detectors") or []),
-                *(_asked(every, scrape) for every in made.values()),
-            ]
+            detectors = arguments.get("detectors") or []
+            there |= {one["name"] for one in detectors}
+            arguments["detectors"] = _with(detectors, made, scrape)
+            longest = max(longest, *(one.get("deadline", 0.0) for one in arguments["detectors"]))
+    settings = mapping(found.get("configuration"))
+    if (stands := number(settings.get("fault_deadline"))) is not None:
+        # A plan need not have left as much time as these have.
+        found["configuration"]["fault_deadline"] = max(stands, BEFORE + longest + AFTER)
     claims = [
         {"name": one.name, "every": EVERY, "document": dict(one.document)}
         for one, *_ in made.values()
-        if one.kind != ALERT
+        # What the plan has already is played already.
+        if one.kind != ALERT and one.name not in there
     ]
     controls = list(found.get("controls") or [])
     for control in controls:
@@ -158,6 +168,25 @@ def with_detectors(
         controls.append({"name": "schedule", "provider": provider})
     found["controls"] = controls
     return found
+
+
+def _with(
+    detectors: Sequence[Mapping[str, Any]], made: Mapping[str, Sequence[Suggestion]], scrape: float
+) -> list[dict[str, Any]]:
+    """Detectors with what is suggested: one that is there already judges more, others are added.
+
+    Args:
+        detectors: as the experiment asks them.
+        made: suggestions by their detector's name, as `_asked` takes them.
+        scrape: seconds between two scrapes.
+    """
+    found = [dict(one) for one in detectors]
+    for one in found:
+        more = [each.direction for each in made.get(one["name"], ())]
+        if more:
+            one["for"] = list(dict.fromkeys((*one.get("for", ()), *more)))
+    there = {one["name"] for one in found}
+    return [*found, *(_asked(every, scrape) for name, every in made.items() if name not in there)]
 
 
 def _asked(every: Sequence[Suggestion], scrape: float) -> dict[str, Any]:

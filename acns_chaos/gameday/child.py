@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from acns_chaos.evidence.facts import Facts
 from acns_chaos.evidence.journal import judge, load_journal
 from acns_chaos.evidence.values import mapping, word
 from acns_chaos.faults.watch import keep_ready
@@ -95,9 +96,10 @@ class Child:
         """Run an experiment.
 
         Returns:
-            "interrupted": whether the host ended the run before its end. Of a mutant "result", as
-            in a line of results; of any other experiment "outcome" and "sentence". "failed" says in
-            one sentence why there is no journal.
+            "interrupted": whether the host ended the run before its end; "outcome", "sentence" and
+            "restored": whether nothing is left, None where the journal does not tell. Of a mutant
+            also "result", as in a line of results. "failed" says in one sentence why there is no
+            journal.
         """
         journal = self._folder / said["journal"]
         draft = journal.with_name(f".{journal.name}")
@@ -109,8 +111,9 @@ class Child:
         draft.replace(journal)
         found = load_journal(journal)
         told: dict[str, Any] = {"interrupted": found.get("status") in ("interrupted", "aborted")}
-        judgement = judge(found)
+        judgement, facts = judge(found), Facts(found)
         told |= {"outcome": str(judgement.outcome), "sentence": judgement.sentence}
+        told["restored"] = not facts.debts if facts.section else None
         if said["mutant"]:
             told["result"] = self._judged(said, found)
         return told

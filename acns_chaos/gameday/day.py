@@ -22,6 +22,7 @@ from acns_chaos.errors import GameDayError
 from acns_chaos.evidence.values import mapping, mappings, number, word
 from acns_chaos.gameday.document import experiment_of, file_name
 from acns_chaos.gameday.merge import MAX_PLAN, PLAN, RESULTS, expected_of
+from acns_chaos.gameday.own import OWN, Own
 from acns_chaos.gameday.plan import plan_of
 from acns_chaos.gameday.plan_values import Plan
 from acns_chaos.gameday.preparing import Prepared
@@ -29,12 +30,9 @@ from acns_chaos.gameday.results import UNKNOWN, Place, Result, read_results
 from acns_chaos.gameday.scoring import write_whole
 from acns_chaos.gameday.writing import append_line, drop_cut_line
 
-__all__ = ["Day", "Job", "Own", "begin", "new_id", "reopen", "require_free"]
+__all__ = ["Day", "Job", "Own", "begin", "new_id", "reopen", "require_begun", "require_free"]
 
-EXPERIMENTS, JOURNALS, SCHEDULE, LOGS, OWN = (
-    *("experiments", "journals", "schedule", "logs"),
-    "experiments.jsonl",
-)
+EXPERIMENTS, JOURNALS, SCHEDULE, LOGS = "experiments", "journals", "schedule", "logs"
 _TOLD = ("outcome", "sentence", "journal", "ended")
 # What may lie in a folder in which a day was begun and never came to its plan.
 _BEGUN = frozenset({EXPERIMENTS, JOURNALS, SCHEDULE, LOGS, ".lock"})
@@ -59,36 +57,6 @@ class Job:
     experiment: str
     journal: str
     blank: Result | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What became of an experiment that the plan names: a line of `experiments.jsonl`.
-
-    Attributes:
-        name: the file that the plan names.
-        outcome: of the run, "" where there is no journal.
-        sentence: that goes with it.
-        journal: file of it in the day's folder, "" where there is none.
-        ended: when, ISO 8601.
-    """
-
-    name: str
-    outcome: str
-    sentence: str
-    journal: str
-    ended: str
-
-    @property
-    def held(self) -> bool:
-        """Whether somebody noticed and all came back."""
-        return self.outcome == "HELD"
-
-    def line(self, day: str) -> str:
-        """The line as it is written, its end included."""
-        told = {"schema": 1, "day": day, "experiment": self.name, "outcome": self.outcome}
-        told |= {"sentence": self.sentence, "journal": self.journal, "ended": self.ended}
-        return json.dumps(told, sort_keys=True) + "\n"
 
 
 class Day:
@@ -307,6 +275,18 @@ def _write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def require_begun(folder: Path) -> None:
+    """Refuse a folder in which no day was begun; nothing is written.
+
+    Raises:
+        GameDayError: there is no plan.
+    """
+    if not (folder / PLAN).is_file():
+        raise GameDayError(
+            f"{folder} holds no {PLAN}: nothing of a day was run there, so begin one with a plan."
+        )
+
+
 def reopen(folder: Path) -> Day:
     """A day that was begun.
 
@@ -314,11 +294,8 @@ def reopen(folder: Path) -> Day:
         GameDayError: there is none in the folder, or it cannot be used.
         DocumentError: its plan, or a file that this names, cannot be used any more.
     """
+    require_begun(folder)
     path = folder / PLAN
-    if not path.is_file():
-        raise GameDayError(
-            f"{folder} holds no {PLAN}: nothing of a day was run there, so begin one with a plan."
-        )
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_PLAN + 1)

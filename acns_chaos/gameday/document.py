@@ -18,7 +18,7 @@ from acns_chaos.cluster.documents import parse
 from acns_chaos.cluster.inventory import workload_of
 from acns_chaos.cluster.sources import read_bounded
 from acns_chaos.errors import GameDayError
-from acns_chaos.evidence.values import mapping
+from acns_chaos.evidence.values import mapping, sequence, text
 from acns_chaos.faults.proposing import documents
 from acns_chaos.faults.proposing.asks import CONNECT
 from acns_chaos.faults.proposing.outline import Proposal
@@ -86,11 +86,12 @@ def experiment_of(
     plan = prepared.plan
     judging = [one for one in plan.detectors if one.judges(mutant.effect)]
     asked = [_asked(one, prepared.deadlines[one.name]) for one in judging]
+    places = _places(plan, mutant)
     witnessing, witnesses = documents.witnesses_of(proposal, by_flows=True)
     found = documents.experiment_of(
         proposal,
-        [_silent(asked)] if asked else [],
-        [*witnessing, _noticed(asked), *_signal(proposal)],
+        [_silent(asked, places)] if asked else [],
+        [*witnessing, _noticed(asked, places), *_signal(proposal)],
         {
             "witnesses": witnesses,
             "detectors": [NOTICED],
@@ -157,14 +158,25 @@ def _asked(detector: Detector, deadline: float) -> Json:
     return found | ({"cronjob": detector.cronjob} if detector.cronjob else {})
 
 
-def _silent(asked: list[Json]) -> Json:
+def _places(plan: Plan, mutant: Mutant) -> Json:
+    """The plan's namespaces, as the probe `read_detectors` takes them; {} for only one."""
+    beside = sequence(mapping(plan.document.get("target")).get("beside"))
+    others = {*plan.namespaces, *map(text, beside)} - {mutant.policy.namespace}
+    if not others:
+        return {}
+    ends = {workload.partition("/")[0] for workload in mutant.radius.workloads}
+    found = {"touched": sorted(others & ends), "elsewhere": sorted(others - ends)}
+    return found if found["elsewhere"] else {}
+
+
+def _silent(asked: list[Json], places: Json) -> Json:
     deadline = max(LEAST_QUIET, DEADLINES * max(one["deadline"] for one in asked))
-    arguments: Json = {"detectors": asked, "expect": "SILENT", "deadline": deadline}
+    arguments: Json = {"detectors": asked, "expect": "SILENT", "deadline": deadline, **places}
     return documents.probe_activity(QUIET, "read_detectors", arguments)
 
 
-def _noticed(asked: list[Json]) -> Json:
-    return documents.probe_activity(NOTICED, "read_detectors", {"detectors": asked})
+def _noticed(asked: list[Json], places: Json) -> Json:
+    return documents.probe_activity(NOTICED, "read_detectors", {"detectors": asked, **places})
 
 
 def _signal(proposal: Proposal) -> list[Json]:

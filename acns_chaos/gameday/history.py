@@ -1,31 +1,40 @@
 """The memory of game days: a local SQLite file that results are added to.
 
-Belongs here: the store, and what it says: trends, regressions, what has waited longest. Does not
-belong here: what the results of one day come to (`score`).
+Belongs here: what is added, and what it says: trends, regressions, what has waited longest. Does
+not belong here: the file (`history_file`), and what the results of one day come to (`score`).
 
 What is compared is only what can be: the same plan in the same place. The lab is one place, each
-cluster is one of its own. Several processes may add at once, and adding twice changes nothing. A
-file that is somebody else's, broken, or of a newer version is never written to.
+cluster is one of its own. Several processes may add at once, and adding twice changes nothing. What
+would be dropped beside another result of the same mutant and day is refused.
 """
 
-import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+from acns_chaos.cluster.moments import END
 from acns_chaos.errors import GameDayError
+from acns_chaos.evidence.values import text
+from acns_chaos.gameday.history_file import VARIABLE, answers, transaction
 from acns_chaos.gameday.merge import NOT_RUN
 from acns_chaos.gameday.plan_values import AVAILABILITY, SECURITY
-from acns_chaos.gameday.results import KILLED, LAB, SURVIVED, UNKNOWN, Result
-from acns_chaos.gameday.score import DIRECTIONS, Judges, Tally, status_in, status_of
+from acns_chaos.gameday.results import KILLED, LAB, SURVIVED, UNKNOWN, Result, parse
+from acns_chaos.gameday.score import (
+    DIRECTIONS,
+    UNDECIDED,
+    Judges,
+    Tally,
+    status_in,
+    status_of,
+    ways_of,
+)
 
 __all__ = [
     "HOLDS",
+    "NO_DATE",
     "VARIABLE",
     "History",
     "Regression",
@@ -35,34 +44,41 @@ __all__ = [
     "place_of",
 ]
 
-VARIABLE = "ACNS_CHAOS_HISTORY"
+NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When something ended that does not say when: the oldest of all."""
+
+_Row = Mapping[str, str | float | None]
+
 # For so long a judgement holds: a cluster changes.
 HOLDS = timedelta(days=30)
-# "ACNS" in SQLite's own field for whose file it is, and the version of the tables below.
-_APPLICATION, _VERSION = 0x41434E53, 1
-# Seconds to wait for another process that writes.
-_PATIENCE = 10.0
-_TABLES = """
-CREATE TABLE result (
-    day TEXT NOT NULL, shard TEXT NOT NULL, mutant TEXT NOT NULL,
-    place TEXT NOT NULL, plan TEXT NOT NULL, policy TEXT NOT NULL, family TEXT NOT NULL,
-    status TEXT NOT NULL, availability TEXT NOT NULL, security TEXT NOT NULL,
-    signalled INTEGER NOT NULL, by_whom TEXT NOT NULL, first_ms REAL, ended REAL NOT NULL,
-    line TEXT NOT NULL,
-    PRIMARY KEY (day, shard, mutant)
-) WITHOUT ROWID;
-CREATE INDEX result_judged ON result (place, plan, mutant, ended);
-"""
+# A moment that nobody can mean counts as none, as in `moments.moment`: an older version took it.
+_ENDED = f"CASE WHEN ended > 0 AND ended < {END:.0f} THEN ended ELSE 0 END"
 # Of two results of one mutant on one day that which ended first counts, as in `merge`; what does
 # not say when it ended comes last.
 _ADD = """
-INSERT INTO result VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO result VALUES (
+    :day, :shard, :mutant, :place, :plan, :policy, :family, :status, :availability, :security,
+    :signalled, :by_whom, :first_ms, :ended, :line
+)
 ON CONFLICT (day, shard, mutant) DO UPDATE SET
     place = excluded.place, plan = excluded.plan, policy = excluded.policy,
     family = excluded.family, status = excluded.status, availability = excluded.availability,
     security = excluded.security, signalled = excluded.signalled, by_whom = excluded.by_whom,
     first_ms = excluded.first_ms, ended = excluded.ended, line = excluded.line
 WHERE (excluded.ended = 0, excluded.ended, excluded.line) < (ended = 0, ended, line)
+"""
+# What would stay in place of a result. What ended at the same moment is the same one, of which
+# another version wrote the line.
+_STAYS = """
+SELECT 1 FROM result
+WHERE day = :day AND shard = :shard AND mutant = :mutant AND line != :line
+AND NOT (ended != 0 AND ended = :ended)
+AND (ended = 0, ended, line) < (:ended = 0, :ended, :line)
+"""
+# Another lab is another shard, and the same place.
+_BESIDE = """
+SELECT shard FROM result
+WHERE place = :place AND plan = :plan AND mutant = :mutant AND day = :day
 """
 
 
@@ -74,7 +90,7 @@ class Trend:
         place: as `place_of`.
         plan: its name.
         day: its id.
-        ended: when its last mutant ended.
+        ended: when its last mutant ended; NO_DATE where none says.
         directions: AVAILABILITY and SECURITY.
     """
 
@@ -96,7 +112,7 @@ class Regression:
         direction: in which nobody noticed it.
         day: on which it survived.
         killed: the day on which it was noticed, the last before that it was judged on.
-        by: who noticed it first then.
+        by: who noticed it then in this direction, the soonest first.
     """
 
     place: str
@@ -124,9 +140,9 @@ class Remembered:
         mutant: its id.
         status: KILLED or SURVIVED while the last judgement holds, else UNKNOWN.
         last: what that judgement said; UNKNOWN when there never was one.
-        judged: when it was; None for never.
+        judged: when it was; None for never, NO_DATE where it does not say.
         since: since when it is unknown: the day it was first tried in vain after that judgement, or
-            when the judgement ceased to hold; None while it is not.
+            when the judgement ceased to hold; None while it is not, or where nothing says.
     """
 
     place: str
@@ -186,19 +202,46 @@ class History:
             judges: as for `score`.
 
         Returns:
-            How many were new, or took another's place.
+            How many were new, or took the place of another that ended later.
 
         Raises:
-            GameDayError: the file cannot be used, or cannot be written.
+            GameDayError: others of the same day are there, or the file cannot be used or written;
+                nothing was added.
         """
         rows = [_row(one, plan, judges) for one in results if one.why != NOT_RUN]
-        with self._opened(writing=True) as store:
+        with transaction(self.path) as store:
+            self._require_same(store, rows)
             before = store.total_changes
-            store.execute("BEGIN IMMEDIATE")
             store.executemany(_ADD, rows)
-            added = store.total_changes - before
-            store.execute("COMMIT")
-            return added
+            return store.total_changes - before
+
+    def _require_same(self, store: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+        """Refuse what would be dropped, or counted twice: the name of the day was used before."""
+        shards = {row["shard"] for row in rows}
+        others = [row for row in rows if _is_another(store, row, shards)]
+        if others:
+            one, more = others[0], len(others) - 1
+            raise GameDayError(
+                f"{self.path} has another result of {text(one['mutant'])} in {text(one['place'])} "
+                f"on day {text(one['day'])}{f', and of {more} more' if more else ''}; nothing was "
+                "added: give each day a name of its own; when a shard ran twice, merge both runs "
+                "at once."
+            )
+
+    def knows(self, day: str) -> bool:
+        """Whether results of a day of this name are there, of any plan and place; only reads.
+
+        What compares days tells them apart by their names: a new one needs a name of its own.
+
+        Args:
+            day: its id.
+
+        Raises:
+            GameDayError: the file cannot be used.
+        """
+        return bool(
+            answers(self.path, "SELECT 1 FROM result WHERE day = :day LIMIT 1", {"day": day})
+        )
 
     def trends(self, plan: str = "", place: str = "", most: int = 0) -> list[Trend]:
         """Each day of each plan in each place, the oldest first.
@@ -213,12 +256,12 @@ class History:
         """
         columns = ", ".join(_counts(way) for way in DIRECTIONS)
         query = f"""
-            SELECT place, plan, day, MAX(ended), {columns} FROM result
-            WHERE {_WANTED} GROUP BY place, plan, day ORDER BY place, plan, MAX(ended), day
-        """  # noqa: S608 - the columns are constants
+            SELECT place, plan, day, MAX({_ENDED}), {columns} FROM result
+            WHERE {_WANTED} GROUP BY place, plan, day ORDER BY place, plan, MAX({_ENDED}), day
+        """  # noqa: S608 - constants
         groups: dict[tuple[str, str], list[Trend]] = {}
-        for where, name, day, ended, *counts in self._asked(query, _wanted(plan, place)):
-            tallies = {way: Tally(*counts[4 * n : 4 * n + 4]) for n, way in enumerate(DIRECTIONS)}
+        for where, name, day, ended, *counts in answers(self.path, query, _wanted(plan, place)):
+            tallies = {way: Tally(*counts[5 * n : 5 * n + 5]) for n, way in enumerate(DIRECTIONS)}
             trend = Trend(where, name, day, _moment(ended), tallies)
             groups.setdefault((where, name), []).append(trend)
         return [one for days in groups.values() for one in days[-most if most else 0 :]]
@@ -236,21 +279,41 @@ class History:
         """
         newest = {(one.place, one.plan): one.day for one in self.trends(plan, place, most=1)}
         query = f"""
-            SELECT place, plan, day, mutant, availability, security, by_whom FROM result
-            WHERE {_WANTED} ORDER BY place, plan, mutant, ended, day
-        """  # noqa: S608 - a constant
+            SELECT place, plan, day, mutant, availability, security, shard FROM result
+            WHERE {_WANTED} ORDER BY place, plan, mutant, {_ENDED}, day
+        """  # noqa: S608 - constants
         found: list[Regression] = []
         last: dict[tuple[str, str, str, str], tuple[str, str, str]] = {}
-        for where, name, when, mutant, *told, by in self._asked(query, _wanted(plan, place)):
+        for where, name, when, mutant, *told, shard in answers(
+            self.path, query, _wanted(plan, place)
+        ):
             looked = when == (day or newest.get((where, name)))
             for way, status in zip((AVAILABILITY, SECURITY), told, strict=True):
                 key = (where, name, mutant, way)
                 before = last.get(key)
                 if looked and status == SURVIVED and before and before[0] == KILLED:
-                    found.append(Regression(where, name, mutant, way, when, before[1], before[2]))
+                    by = self._noticed_by(before[1], before[2], mutant, way)
+                    found.append(Regression(where, name, mutant, way, when, before[1], by))
                 if status in (KILLED, SURVIVED):
-                    last[key] = status, when, by
+                    last[key] = status, when, shard
         return found
+
+    def _noticed_by(self, day: str, shard: str, mutant: str, way: str) -> str:
+        """Who noticed a mutant in a direction, the soonest first."""
+        query = """
+            SELECT line, by_whom FROM result
+            WHERE day = :day AND shard = :shard AND mutant = :mutant
+        """
+        key = {"day": day, "shard": shard, "mutant": mutant}
+        for line, by in answers(self.path, query, key):
+            try:
+                every = parse(line).detectors
+            except GameDayError:
+                return str(by)
+            noticed = [one for one in every if one.noticed and way in ways_of(one, None)]
+            noticed.sort(key=lambda one: (one.after_ms is None, one.after_ms or 0.0, one.name))
+            return ", ".join(one.name for one in noticed) or str(by)
+        return ""
 
     def waited(self, plan: str = "", place: str = "") -> dict[str, datetime]:
         """Each mutant that was ever judged, to when it last was.
@@ -258,11 +321,12 @@ class History:
         Arguments and errors as `trends`.
         """
         query = f"""
-            SELECT mutant, MAX(ended) FROM result
+            SELECT mutant, MAX({_ENDED}) FROM result
             WHERE status IN ('{KILLED}', '{SURVIVED}') AND {_WANTED} GROUP BY mutant
         """  # noqa: S608 - constants
         return {
-            mutant: _moment(ended) for mutant, ended in self._asked(query, _wanted(plan, place))
+            mutant: _moment(ended)
+            for mutant, ended in answers(self.path, query, _wanted(plan, place))
         }
 
     def remembered(
@@ -280,96 +344,21 @@ class History:
             GameDayError: the file cannot be used.
         """
         query = f"""
-            SELECT place, plan, mutant, status, ended FROM result
-            WHERE {_WANTED} ORDER BY place, plan, mutant, ended, day
-        """  # noqa: S608 - a constant
+            SELECT place, plan, mutant, status, {_ENDED} FROM result
+            WHERE {_WANTED} ORDER BY place, plan, mutant, {_ENDED}, day
+        """  # noqa: S608 - constants
         known: dict[tuple[str, str, str], tuple[str, datetime | None, datetime | None]] = {}
-        for *key, status, ended in self._asked(query, _wanted(plan, place)):
+        for *key, status, ended in answers(self.path, query, _wanted(plan, place)):
             last, judged, vain = known.get(tuple(key), (UNKNOWN, None, None))
+            at = _moment(ended)
             if status == UNKNOWN:
-                known[tuple(key)] = last, judged, vain or _moment(ended)
+                known[tuple(key)] = last, judged, vain or (at if at > NO_DATE else None)
             else:
-                known[tuple(key)] = status, _moment(ended), None
+                known[tuple(key)] = status, at, None
         return [
             _remembered((*key,), last, judged, vain, now, holds)
             for key, (last, judged, vain) in known.items()
         ]
-
-    # ------------------------------------------------------------------ the file
-
-    def _asked(self, query: str, values: Mapping[str, str]) -> list[Any]:
-        if not self.path.exists():
-            return []
-        with self._opened(writing=False) as store:
-            return store.execute(query, values).fetchall()
-
-    @contextmanager
-    def _opened(self, *, writing: bool) -> Iterator[sqlite3.Connection]:
-        """Open the file, and see that it is ours before anything is written."""
-        try:
-            if writing:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                # Its owner's alone: names of policies are nobody else's business.
-                with contextlib.suppress(FileExistsError):
-                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            mode = "rw" if writing else "ro"
-            location = f"{self.path.absolute().as_uri()}?mode={mode}"
-            with closing(
-                sqlite3.connect(location, uri=True, timeout=_PATIENCE, isolation_level=None)
-            ) as store:
-                self._prepare(store, writing=writing)
-                yield store
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise GameDayError(
-                    f"{self.path} was written to by somebody else for {_PATIENCE:.0f} s: try again."
-                ) from error
-            raise GameDayError(
-                f"The history {self.path} cannot be used: {error}. It must be on a local disk, in "
-                f"a folder that can be written to: name another with --history or {VARIABLE}."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise GameDayError(
-                f"{self.path} is no history of game days, or is broken ({error}); it was left as "
-                "it is: move it away, or name another with --history."
-            ) from error
-        except OSError as error:
-            raise GameDayError(
-                f"The history {self.path} cannot be written: {error.strerror}; name another with "
-                f"--history or {VARIABLE}."
-            ) from error
-
-    def _prepare(self, store: sqlite3.Connection, *, writing: bool) -> None:
-        """Refuse what is not ours; make the tables of what is empty."""
-        # Asked in one transaction: another process may make the tables meanwhile.
-        store.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
-        application, version = (
-            store.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("application_id", "user_version")
-        )
-        tables = store.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-        is_empty = not (application or version or tables)
-        if not is_empty and application != _APPLICATION:
-            raise GameDayError(
-                f"{self.path} is a database of another program; it was left as it is: name another "
-                "file with --history."
-            )
-        if version > _VERSION:
-            raise GameDayError(
-                f"{self.path} was written by a newer acns-chaos (version {version} of the history, "
-                f"this one knows {_VERSION}); it was left as it is: update, or name another file."
-            )
-        if is_empty:
-            if not writing:
-                raise GameDayError(f"{self.path} is empty: no game day was added to it.")
-            for statement in _TABLES.split(";"):
-                store.execute(statement)
-            store.execute(f"PRAGMA application_id = {_APPLICATION}")
-            store.execute(f"PRAGMA user_version = {_VERSION}")
-        store.execute("COMMIT")
-        if writing:
-            # Readers and a writer do not wait for each other. Kept in the file.
-            store.execute("PRAGMA journal_mode = WAL").fetchone()
 
 
 _WANTED = (
@@ -384,24 +373,41 @@ def _wanted(plan: str, place: str) -> dict[str, str]:
 
 def _counts(way: str) -> str:
     """The columns of a `Tally`."""
-    statuses = (KILLED, SURVIVED, UNKNOWN)
+    statuses = (KILLED, SURVIVED, UNDECIDED, UNKNOWN)
     columns = [f"COUNT(*) FILTER (WHERE {way} = '{status}')" for status in statuses]
     return ", ".join([*columns, f"COUNT(*) FILTER (WHERE {way} = '{SURVIVED}' AND signalled)"])
 
 
-def _row(one: Result, plan: str, judges: Judges | None) -> tuple[str | float | None, ...]:
+def _is_another(store: sqlite3.Connection, row: _Row, shards: Collection[object]) -> bool:
+    """Whether a result of another run of the same mutant and day stays in the way of one."""
+    if store.execute(_STAYS, row).fetchone():
+        return True
+    if row["place"] == row["shard"]:
+        return False
+    beside = {shard for (shard,) in store.execute(_BESIDE, row)}
+    return bool(beside - {*shards}) and row["shard"] not in beside
+
+
+def _row(one: Result, plan: str, judges: Judges | None) -> _Row:
     ended = one.ended_at
-    return (
-        *(one.day, one.shard, one.mutant, place_of(one), plan, one.policy, one.family),
-        status_of(one, judges),
-        status_in(one, AVAILABILITY, judges),
-        status_in(one, SECURITY, judges),
-        int(any(signal.rose for signal in one.signals)),
-        one.by,
-        one.first_ms,
-        ended.timestamp() if ended else 0.0,
-        one.line(),
-    )
+    return {
+        "day": one.day,
+        "shard": one.shard,
+        "mutant": one.mutant,
+        "place": place_of(one),
+        "plan": plan,
+        "policy": one.policy,
+        "family": one.family,
+        # What nobody can tell is no judgement: it decays, and waits for its turn again.
+        "status": UNKNOWN if (status := status_of(one, judges)) == UNDECIDED else status,
+        "availability": status_in(one, AVAILABILITY, judges),
+        "security": status_in(one, SECURITY, judges),
+        "signalled": int(any(signal.rose for signal in one.signals)),
+        "by_whom": one.by,
+        "first_ms": one.first_ms,
+        "ended": ended.timestamp() if ended else 0.0,
+        "line": one.line(),
+    }
 
 
 def _moment(seconds: float) -> datetime:
@@ -421,4 +427,5 @@ def _remembered(
         return Remembered(place, plan, mutant, UNKNOWN, last, None, vain)
     if now - judged <= holds:
         return Remembered(place, plan, mutant, last, last, judged, None)
-    return Remembered(place, plan, mutant, UNKNOWN, last, judged, min(judged + holds, vain or now))
+    since = min(judged + holds, vain or now) if judged > NO_DATE else vain
+    return Remembered(place, plan, mutant, UNKNOWN, last, judged, since)

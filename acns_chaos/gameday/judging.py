@@ -5,20 +5,25 @@ whether the fault bit and all came back, which the run's outcome says (`acns_cha
 
 A mutant is killed or survives only in a run whose evidence is whole: its fault was seen in force by
 its witnesses. Everything else is unknown. What a detector had no data for it did not notice; what
-it could not tell, as it had been firing before, leaves a mutant unknown unless another one noticed.
+it could not tell leaves a mutant unknown unless another one noticed: it had been firing before, it
+could not be asked, or somebody else than the run put the fault back, perhaps before its time was
+over.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from acns_chaos.evidence.facts import EXTENSION, Facts
+from acns_chaos.evidence.facts import EXTENSION, NETS, Facts
 from acns_chaos.evidence.journal import judge
+from acns_chaos.evidence.knocks import others_knocked
 from acns_chaos.evidence.outcome import Judgement, Outcome
 from acns_chaos.evidence.readings import COUNTED
 from acns_chaos.evidence.values import mapping, mappings, moment, number, sequence, text, word
 from acns_chaos.gameday.asked import MUTANT
 from acns_chaos.gameday.document import NOTICED
+from acns_chaos.gameday.plan_values import ALERT
 from acns_chaos.gameday.results import (
     BOTH,
     CLOSES,
@@ -36,6 +41,8 @@ __all__ = ["result_of"]
 
 # Outcomes under which the fault is shown to have bitten, if its witnesses say so.
 _WHOLE = (Outcome.HELD, Outcome.NOT_NOTICED, Outcome.DEVIATED, Outcome.NOT_RESTORED)
+# Who may put a fault back while detectors are still waited for; the run itself asks them first.
+_OTHERS = {**{name: f"the {name}" for name in NETS}, "person": "a person", "others": ""}
 
 
 def result_of(
@@ -66,8 +73,13 @@ def result_of(
     mutant = _mutant(experiment)
     policy = mapping(mutant.get("policy"))
     effect = mutant.get("class")
-    bit, detectors = _bit(facts), _detectors(facts)
-    status, why = _status(facts, judgement, bit, detectors, experiment)
+    ours = bool(mutant) and mutant == _mutant(facts.experiment)
+    bit, detectors = ours and _bit(facts), _detectors(facts)
+    status, why = (
+        _status(facts, judgement, bit, detectors)
+        if ours
+        else (UNKNOWN, "the journal is of another experiment")
+    )
     first = min((one for one in detectors if one.noticed), key=_after, default=None)
     killed = status == KILLED and first is not None
     return Result(
@@ -90,12 +102,13 @@ def result_of(
         ended=_iso(journal.get("end")),
         seconds=number(journal.get("duration")),
         outcome=str(judgement.outcome),
-        bit=bit,
-        restored=_restored(facts),
+        bit=bit if ours else None,
+        restored=_restored(facts, ours),
         detectors=detectors,
         signals=_signals(facts),
         by=first.name if killed and first else "",
         first_ms=first.after_ms if killed and first else None,
+        others=_others(facts, detectors) if killed and effect != OPENS else None,
         why=why,
     )
 
@@ -117,9 +130,11 @@ def _bit(facts: Facts) -> bool:
     return realised and len(answers) > 1 and all(answer.met for answer in answers)
 
 
-def _restored(facts: Facts) -> bool:
-    """Whether nothing stands any more; without a fault nothing ever did."""
-    return not facts.debts
+def _restored(facts: Facts, ours: bool) -> bool | None:
+    """Whether nothing stands any more, as without a fault nothing ever did; None: nothing says."""
+    if facts.debts:
+        return False
+    return True if ours and facts.section else None
 
 
 def _status(
@@ -127,11 +142,8 @@ def _status(
     judgement: Judgement,
     bit: bool,
     detectors: tuple[Detected, ...],
-    experiment: Mapping[str, Any],
 ) -> tuple[str, str]:
     """The status, and in one sentence why it is not KILLED."""
-    if not _mutant(experiment) or _mutant(experiment) != _mutant(facts.experiment):
-        return UNKNOWN, "the journal is of another experiment"
     noticed = any(one.noticed for one in detectors)
     unclear = [one for one in detectors if one.noticed is None]
     # The run itself is INCONCLUSIVE then, and says so at greater length.
@@ -145,6 +157,18 @@ def _status(
     if noticed:
         return KILLED, ""
     return SURVIVED, text(_whys(detectors) or "no detector is there for it")
+
+
+def _others(facts: Facts, detectors: Iterable[Detected]) -> bool | None:
+    """Whether others than the run used the flow by the time the last alert noticed.
+
+    Claims ask for themselves, so nothing is asked of a mutant that one of them noticed.
+    """
+    found = [one for one in detectors if one.noticed]
+    submitted = moment(mapping(_asked(facts)).get("submitted"))
+    if submitted is None or any(one.kind != ALERT for one in found):
+        return None
+    return others_knocked(facts, submitted + timedelta(milliseconds=max(map(_after, found))))
 
 
 def _whys(detectors: Iterable[Detected]) -> str:
@@ -161,9 +185,17 @@ def _asked(facts: Facts) -> Mapping[str, Any] | None:
 
 
 def _detectors(facts: Facts) -> tuple[Detected, ...]:
-    """What each said."""
+    """What each said; what was silent while somebody else put the fault back could not tell."""
     rows = mappings(mapping(_asked(facts)).get("detectors"))
-    return tuple(_detected(one) for one in rows)
+    found = (_detected(one) for one in rows)
+    by = next((one for one in facts.faults if one.restored_by in _OTHERS), None)
+    if by is None:
+        return tuple(found)
+    who = _OTHERS[by.restored_by] or by.restorer or "somebody else"
+    why = f"{who} put the fault back, perhaps before its time was over"
+    return tuple(
+        replace(one, noticed=None, why=why) if one.noticed is False else one for one in found
+    )
 
 
 def _detected(one: Mapping[str, Any]) -> Detected:

@@ -6,7 +6,7 @@ one (`plan`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,20 @@ class Plan:
     document: Mapping[str, Any]
     folder: Path
 
-    def blackout_at(self, moment: datetime) -> tuple[Blackout, datetime] | None:
-        """The hours that forbid faults at a moment, and when they end; None when none do."""
-        found = ((one, one.until(moment)) for one in self.blackout)
-        return next(((one, end) for one, end in found if end is not None), None)
+    def blackout_at(
+        self, moment: datetime, within: float = 0.0
+    ) -> tuple[Blackout, datetime] | None:
+        """The hours that forbid faults at a moment, and when they end; None when none do.
+
+        Args:
+            moment: with a time zone.
+            within: seconds after it in which they may as well begin.
+        """
+        last = moment + timedelta(seconds=within)
+        while moment <= last:
+            for one in self.blackout:
+                if (end := one.until(moment)) is not None:
+                    return one, end
+            # Hours begin with a minute.
+            moment = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        return None

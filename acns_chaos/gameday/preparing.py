@@ -3,26 +3,32 @@
 Belongs here: looking, choosing and estimating in one. Does not belong here: running anything.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from acns_chaos.cluster.documents_bounds import short
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.prometheus import Prometheus
-from acns_chaos.errors import ApiError
+from acns_chaos.errors import ApiError, GameDayError
 from acns_chaos.gameday.alert_rules import AlertRule, live_rules
 from acns_chaos.gameday.estimate import CLUSTER, Estimate, Pace, deadline_of, estimate, timing_of
 from acns_chaos.gameday.plan_values import ALERT, Plan
 from acns_chaos.gameday.selection import Selection, select
 from acns_chaos.gameday.sight import Sight, look
 from acns_chaos.gameday.subsumption import part_of
+from acns_chaos.gameday.times import told
 from acns_chaos.policy.mutants import Mutant
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "prepare", "require_time"]
 
 # Until two scrapes were seen, nobody knows how far apart they are.
 LAB_SCRAPE = 1.0
+# Seconds of a mutant's own before a detector's deadline begins, as an injection is given up that is
+# not seen in force by then, and after it, until the fault is put back.
+BEFORE, AFTER = 10.0, 5.0
 # What Prometheus and Azure Monitor take for a group of rules that does not say.
 USUAL_EVALUATION = 60.0
 
@@ -141,10 +147,12 @@ def prepare(
     Raises:
         ArgumentError: the plan means no policy that is there.
         ApiError: something that is needed cannot be read.
+        GameDayError: a mutant may not stand for as long as a detector has.
     """
     pace, live, notes = _pace(api, environ, in_lab=in_lab)
     # What is evaluated counts, where that can be told.
     rules = live or plan.rules
+    require_time(plan, rules, pace)
     sight = Sight((), (), ())
     if plan.mutants is not None:
         sight = look(
@@ -170,6 +178,34 @@ def prepare(
         there=estimate(selection.chosen, plan.detectors, rules, CLUSTER),
         notes=(*sight.notes, *notes, *_unheard(plan, selection, rules)),
     )
+
+
+def require_time(plan: Plan, rules: Mapping[str, AlertRule], pace: Pace) -> None:
+    """Refuse a plan by which a mutant would be put back before each detector had its time.
+
+    What is silent until then would count as having noticed nothing.
+
+    Args:
+        plan: with `per_run` and detectors.
+        rules: what is known of alert rules, by name.
+        pace: of the place.
+
+    Raises:
+        GameDayError: one has more; the sentence says which `per_run` would do.
+    """
+    if plan.mutants is None or not plan.detectors:
+        return
+    deadline, slowest = max(
+        ((deadline_of(one, rules, pace), one) for one in plan.detectors), key=lambda pair: pair[0]
+    )
+    least = math.ceil(BEFORE + deadline + AFTER)
+    if least > plan.per_run:
+        raise GameDayError(
+            f"The {slowest.kind} {short(slowest.name, 200)} has {told(deadline)} to notice here, "
+            f"and a mutant may stand for {told(plan.per_run)} at most, so its silence would prove "
+            f"nothing: write at least `per_run: {least}s` in limits, or have the detector look "
+            "more often."
+        )
 
 
 def _pace(

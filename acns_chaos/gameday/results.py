@@ -35,6 +35,7 @@ __all__ = [
     "Result",
     "Signal",
     "parse",
+    "read_every",
     "read_results",
 ]
 
@@ -75,12 +76,13 @@ class Detected:
     Attributes:
         name: the alert's, or the claim's.
         kind: "alert" or "claim".
-        noticed: whether it did by its deadline; None when it could not judge, as it had been firing
-            before the fault. No data is no notice.
+        noticed: whether it did by its deadline; None when it could not tell: it had been firing
+            before the fault, could not be asked, or the fault may have been put back before its
+            time was over. No data is no notice.
         after_ms: milliseconds after the fault, None when it noticed nothing.
         bound_ms: how far that may be off.
         deadline_ms: how long it had.
-        why: why it did not notice, or could not judge.
+        why: why it did not notice, or could not tell.
         judges: which directions it is for ("availability", "security"); () where the line does not
             say.
     """
@@ -135,11 +137,13 @@ class Result:
         seconds: it took.
         outcome: of the run.
         bit: whether the fault was seen in force.
-        restored: whether all was put back.
+        restored: whether all was put back; None where nothing says so.
         detectors: each one's word.
         signals: what could have been listened to.
         by: who noticed first.
         first_ms: after how long.
+        others: of a mutant that alerts alone noticed, whether by then somebody else than the run
+            itself had used what it closes; None where that is not known, or does not matter.
         why: why it is unknown, or survived.
         suggestion: what would have noticed, as JSON; None where nothing was suggested yet.
     """
@@ -169,6 +173,7 @@ class Result:
     signals: tuple[Signal, ...] = ()
     by: str = ""
     first_ms: float | None = None
+    others: bool | None = None
     why: str = ""
     suggestion: Mapping[str, Any] | None = field(default=None, hash=False)
 
@@ -218,6 +223,7 @@ class Result:
             "status": self.status,
             "by": self.by,
             "first_ms": self.first_ms,
+            "others": self.others,
             "why": self.why,
             "suggestion": dict(self.suggestion) if self.suggestion is not None else None,
         }
@@ -290,6 +296,7 @@ def _result(found: Mapping[str, Any]) -> Result:
         bit=_flag(found, "bit"),
         restored=_flag(found, "restored"),
         first_ms=number(found.get("first_ms")),
+        others=_flag(found, "others"),
         suggestion=suggestion if isinstance(suggestion, dict) else None,
         **{key: word(found.get(key)) for key in _WORDS},
     )
@@ -345,14 +352,32 @@ def read_results(path: Path) -> tuple[list[Result], list[str]]:
         path: *.jsonl.
 
     Returns:
-        The first complete result of each mutant, in the file's order; and a sentence for each line
-        that is none. A last line without its end was cut short: it is passed over silently, as the
-        mutant is run again.
+        The first complete result of each mutant, in the file's order; and notes as `read_every`.
 
     Raises:
         GameDayError: the file cannot be read.
     """
+    every, notes = read_every(path)
     found: dict[Key, Result] = {}
+    for one in every:
+        found.setdefault(one.key, one)
+    return list(found.values()), notes
+
+
+def read_every(path: Path) -> tuple[list[Result], list[str]]:
+    """Read a file of results, also what it holds of a mutant more than once.
+
+    Args:
+        path: *.jsonl.
+
+    Returns:
+        Each complete result, in the file's order; and a sentence for each line that is none. A last
+        line without its end was cut short: it is passed over silently, as the mutant is run again.
+
+    Raises:
+        GameDayError: the file cannot be read.
+    """
+    found: list[Result] = []
     notes: list[str] = []
     try:
         with path.open("rb") as stream:
@@ -360,14 +385,12 @@ def read_results(path: Path) -> tuple[list[Result], list[str]]:
                 if not line.endswith(b"\n") or not line.strip():
                     continue
                 try:
-                    result = parse(line)
+                    found.append(parse(line))
                 except GameDayError as error:
                     notes.append(f"{path}, line {number_} is no result, and was left out: {error}.")
-                    continue
-                found.setdefault(result.key, result)
     except OSError as error:
         raise GameDayError(f"{path} cannot be read: {error.strerror}.") from error
-    return list(found.values()), notes
+    return found, notes
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -10,28 +10,25 @@ namespace before nothing of it is left.
 
 import contextlib
 import json
-import os
-import selectors
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from types import FrameType
 from typing import Any
 
 from acns_chaos.errors import GameDayError
 from acns_chaos.evidence.values import mapping, word
 from acns_chaos.gameday.day import LOGS, Day, Job, Own
+from acns_chaos.gameday.process import SETTLE, Child
 from acns_chaos.gameday.progress import Progress
 from acns_chaos.gameday.results import SURVIVED, UNKNOWN, Result, parse
+from acns_chaos.gameday.signals import heard
 from acns_chaos.gameday.stage import Stage
+from acns_chaos.gameday.times import told as length
 
 __all__ = ["Running", "Stopped"]
 
@@ -40,8 +37,6 @@ NOT_RESTORED, RULE, FORBIDDEN, BUSY, SIGNAL, BROKEN = (
     *("not restored", "stop rule", "forbidden", "busy", "signal"),
     "broken",
 )
-# How long a watchdog asks a silent API server, and a little.
-SETTLE = 100.0
 # A Lease that nobody renews lapses after 15 s; a run that ends may wait for its pods.
 BUSY_SECONDS = 75.0
 # Seconds of a run besides what the fault may stand and what detectors have: steady states, the
@@ -49,7 +44,6 @@ BUSY_SECONDS = 75.0
 AROUND = 180.0
 # A run whose process dies is tried so often.
 TRIES = 2
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds between two looks of the main thread, which only waits; signals come at once.
 _LOOK = 0.1
 
@@ -68,120 +62,6 @@ class Stopped:
     kind: str
     why: str
     signal: int = 0
-
-
-class Child:
-    """The process of one namespace, seen from the day.
-
-    Args:
-        day: what is run.
-        stage: where.
-        namespace: whose mutants.
-    """
-
-    def __init__(self, day: Day, stage: Stage, namespace: str) -> None:
-        name = PurePosixPath(namespace).name or "log"
-        with (day.folder / LOGS / f"{name}.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "acns_chaos.gameday.child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                # Ctrl-C at the terminal is for the day, which tells each of its processes.
-                start_new_session=True,
-                env=dict(stage.environ),
-            )
-        place = stage.place
-        told = {"kind": place.kind, "label": place.label}
-        told |= {"context": place.context, "uid": place.uid}
-        self._pending = b""
-        # Whether it ever came so far that it could run anything.
-        self.ready = False
-        folder = str(day.folder.absolute())
-        told_all = {"do": "day", "day": day.id, "folder": folder, "place": told}
-        self._say({**told_all, "lab_ends": stage.ends})
-
-    def run(self, job: Job, timeout: float) -> Mapping[str, Any] | None:
-        """Have one experiment run.
-
-        Args:
-            job: which.
-            timeout: seconds after which it is interrupted, and later killed.
-
-        Returns:
-            The answer; None when the process died over it.
-        """
-        order = {"do": "run", "position": job.position, "namespace": job.namespace}
-        order |= {"experiment": job.experiment, "journal": job.journal}
-        order |= {"mutant": job.name if job.blank else ""}
-        order |= {"shard": job.blank.shard if job.blank else ""}
-        self._say(order)
-        answer = self._answer("done", timeout)
-        if answer is None and self.alive:
-            self.interrupt()
-            answer = self._answer("done", SETTLE)
-        if answer is None:
-            self.kill()
-        return answer
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
-
-    def interrupt(self) -> None:
-        """Have it restore, and end what it runs."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGINT)
-
-    def kill(self) -> None:
-        """End it at once; what it left standing is the watchdog's."""
-        self._process.kill()
-        self.close()
-
-    def close(self) -> int:
-        """Let it end; returns how it did, as `Popen.returncode`."""
-        with contextlib.suppress(OSError):
-            if self._process.stdin:
-                self._process.stdin.close()
-        try:
-            code = self._process.wait(SETTLE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
-        return code
-
-    def _say(self, told: Mapping[str, Any]) -> None:
-        # One that died is noticed when its answer is read.
-        with contextlib.suppress(OSError, ValueError):
-            if self._process.stdin:
-                self._process.stdin.write(json.dumps(told).encode() + b"\n")
-                self._process.stdin.flush()
-
-    def _answer(self, event: str, timeout: float) -> Mapping[str, Any] | None:
-        """The next answer of a kind; None at the end of what is said, or of the time."""
-        deadline = time.monotonic() + timeout
-        if self._process.stdout is None:
-            return None
-        number = self._process.stdout.fileno()
-        with selectors.DefaultSelector() as selector:
-            selector.register(number, selectors.EVENT_READ)
-            while True:
-                while b"\n" in self._pending:
-                    line, self._pending = self._pending.split(b"\n", 1)
-                    found = mapping(json.loads(line))
-                    self.ready = True
-                    if found.get("event") == event:
-                        return found
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or not selector.select(remaining):
-                    return None
-                chunk = os.read(number, 1 << 16)
-                if not chunk:
-                    return None
-                self._pending += chunk
 
 
 class Running:
@@ -216,6 +96,8 @@ class Running:
         for job in self._day.pending():
             shards.setdefault(job.namespace, []).append(job)
         with self._signals():
+            # A day that is resumed may have reached one before.
+            self._rules()
             own = self._day.own_pending()
             for namespace in dict.fromkeys(job.namespace for job in own):
                 jobs = [job for job in own if job.namespace == namespace]
@@ -257,7 +139,7 @@ class Running:
 
     def _job(self, namespace: str, job: Job) -> None:
         for tried in range(1, TRIES + 1):
-            if why := self._forbidden(namespace):
+            if why := self._forbidden(namespace) or self._too_late():
                 self._stop(Stopped(FORBIDDEN, why))
                 return
             self._progress.began(job)
@@ -289,7 +171,7 @@ class Running:
         return answer
 
     def _left(self, namespace: str) -> bool:
-        """After a process died: whether its watchdog has restored everything."""
+        """Where nobody says that all was restored: whether nothing is left, in time."""
         left = self._stage.busy(namespace, SETTLE)
         if left:
             again = "restore it with `acns-chaos restore --all`"
@@ -299,18 +181,21 @@ class Running:
     def _take(self, job: Job, answer: Mapping[str, Any]) -> None:
         """Keep an answer, unless the run was ended before it could tell anything."""
         outcome = word(answer.get("outcome"))
-        if outcome == "NOT_RESTORED":
-            self._keep(job, answer)
-            why = f"{job.name} was not restored: see `acns-chaos outcome {job.journal}`."
-            self._stop(Stopped(NOT_RESTORED, why))
+        restored = _restored(job, answer)
+        if restored is None and not self._left(job.namespace):
+            # As after a process that died: it has no result, and is run again.
             return
-        if answer.get("interrupted"):
-            if why := self._forbidden(job.namespace):
-                self._stop(Stopped(FORBIDDEN, why))
-            if self._stopped or not outcome:
-                return
-        self._keep(job, answer)
-        self._rules()
+        over = not answer.get("interrupted")
+        if not over and (why := self._forbidden(job.namespace)):
+            self._stop(Stopped(FORBIDDEN, why))
+        if restored is False:
+            if over or outcome == "NOT_RESTORED":
+                self._keep(job, answer)
+            was = "was not" if outcome == "NOT_RESTORED" else "is not shown to be"
+            why = f"{job.name} {was} restored: see `acns-chaos outcome {job.journal}`."
+            self._stop(Stopped(NOT_RESTORED, why))
+        elif over or (outcome and not self._stopped):
+            self._keep(job, answer)
 
     def _keep(self, job: Job, answer: Mapping[str, Any]) -> None:
         failed = word(answer.get("failed"))
@@ -339,12 +224,17 @@ class Running:
         with self._lock:
             self._day.add(job, result)
         self._progress.ended(result)
+        self._rules()
 
     # ------------------------------------------------------------------ reasons to stop
 
     def _rules(self) -> None:
+        """Stop where enough survived, or is unknown; a day that has nothing left does not."""
         plan = self._day.plan
-        found = [one.status for one in self._day.results.values()]
+        with self._lock:
+            found = [one.status for one in self._day.results.values()]
+            if not (self._day.pending() or self._day.own_pending()):
+                return
         for status, most in ((SURVIVED, plan.stop_survivors), (UNKNOWN, plan.stop_unknown)):
             if most and found.count(status) >= most:
                 told = f"{found.count(status)} mutants are {status}" * (status == UNKNOWN)
@@ -357,6 +247,16 @@ class Running:
         if hours is not None:
             return f"No faults {hours[0]}: go on after {hours[1]:%Y-%m-%d %H:%M %Z}."
         return self._stage.stopped(namespace)
+
+    def _too_late(self) -> str:
+        """Why no mutant may begin now: one would stand when it may not; "" when it may."""
+        hours = self._day.plan.blackout_at(datetime.now(UTC), within=self._timeout)
+        if hours is None:
+            return ""
+        return (
+            f"No faults {hours[0]}, and a mutant that begins now may take until then, "
+            f"{length(self._timeout)} at most: go on after {hours[1]:%Y-%m-%d %H:%M %Z}."
+        )
 
     def _stop(self, why: Stopped) -> None:
         """Begin nothing more; where something must end at once, tell all processes."""
@@ -376,14 +276,21 @@ class Running:
                 self._progress.say(f"{name} came: what stands is restored first.")
             self._stop(Stopped(SIGNAL, f"{name} came.", number))
 
-        # One that is ignored (nohup) stays ignored.
-        heard = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, told) for number in heard}
+        before = {number: signal.signal(number, told) for number in heard()}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _restored(job: Job, answer: Mapping[str, Any]) -> bool | None:
+    """Whether an answer shows that nothing stands any more; None where it says nothing of it."""
+    if word(answer.get("outcome")) == "NOT_RESTORED":
+        return False
+    found = answer if job.blank is None else mapping(answer.get("result"))
+    restored = found.get("restored")
+    return restored if isinstance(restored, bool) else None
 
 
 def _now() -> str:

@@ -1,15 +1,19 @@
 """Scores: how many of the mistakes somebody would have noticed, and who.
 
-Belongs here: counting results. Does not belong here: reading them (`results`, `merge`), what would
-have noticed the rest (`suggest`), and words for people (`score_text`).
+Belongs here: counting results. Does not belong here: reading them (`results`, `merge`), what counts
+come to (`tally`), what would have noticed the rest (`suggest`), and words for people
+(`score_text`).
 
 Two directions, never mixed: faults that close flows are judged by the detectors that the plan has
 for availability, those that open some by those for security, those that do both by either, in
-each. What nobody noticed survived, also where a detector had no data. What was not run, or was not
-seen in force, is unknown: it is in no score, and listed.
+each. What nobody noticed survived, also where a detector had no data. What was seen in force, and
+nobody is known to have noticed, is undecided where that cannot be said, as a detector could not
+tell: it counts as not noticed, as what is left out would make a score of nothing. What was not run,
+or in a run that proves nothing (the fault was not seen in force, or somebody noticed and its
+evidence is not whole), is unknown: it is in no score, and listed.
 """
 
-import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -27,9 +31,11 @@ from acns_chaos.gameday.results import (
     Detected,
     Result,
 )
+from acns_chaos.gameday.tally import Tally, wilson
 
 __all__ = [
     "DIRECTIONS",
+    "UNDECIDED",
     "Judges",
     "Score",
     "Standing",
@@ -41,7 +47,9 @@ __all__ = [
     "shortfalls",
     "status_in",
     "status_of",
+    "undecided_in",
     "ways_of",
+    "why_undecided",
     "wilson",
 ]
 
@@ -51,55 +59,10 @@ DIRECTIONS: Mapping[str, tuple[str, ...]] = {AVAILABILITY: (CLOSES, BOTH), SECUR
 Judges = Mapping[str, frozenset[str]]
 """The name of a detector, to the directions that a plan has it for."""
 
-# Of a normal distribution, 95 % lie within so many standard deviations.
-_Z = 1.959963984540054
+UNDECIDED = "undecided"
+"""How a mutant fared that was in force, and of which nobody can tell whether it was noticed."""
+
 _ANY = frozenset(DIRECTIONS)
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How mutants fared.
-
-    Attributes:
-        killed: somebody noticed.
-        survived: nobody did.
-        unknown: not run, or not seen in force; not in the score.
-        signalled: of those that survived, how many made a counter or flows rise: the signal was
-            there, and nothing was listening.
-    """
-
-    killed: int = 0
-    survived: int = 0
-    unknown: int = 0
-    signalled: int = 0
-
-    @property
-    def judged(self) -> int:
-        """How many the score is about."""
-        return self.killed + self.survived
-
-    @property
-    def score(self) -> float | None:
-        """The part that was noticed, 0 to 1; None where nothing was judged."""
-        return self.killed / self.judged if self.judged else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Wilson's 95 % interval: what the score says of mistakes that were not among these."""
-        return wilson(self.killed, self.judged)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        interval = self.interval
-        return {
-            "killed": self.killed,
-            "survived": self.survived,
-            "unknown": self.unknown,
-            "signalled": self.signalled,
-            "judged": self.judged,
-            "score": None if self.score is None else round(self.score, 6),
-            "interval": None if interval is None else [round(end, 6) for end in interval],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +73,11 @@ class Standing:
         name: of it.
         kind: "alert" or "claim".
         judges: which directions it counts in.
-        asked: mutants of those directions that it could judge.
+        asked: mutants of those directions of which it could tell.
         kills: those that it noticed.
         alone: those that nobody would have noticed without it.
         first: those that it noticed before all others.
-        unable: those that it could not judge, as it had been firing before.
+        unable: why it could not tell of others, to how many; the most first.
         median_ms: how long it took, in the middle; None without a kill.
     """
 
@@ -125,7 +88,7 @@ class Standing:
     kills: int
     alone: int
     first: int
-    unable: int
+    unable: Mapping[str, int]
     median_ms: float | None
 
     def as_json(self) -> dict[str, Any]:
@@ -138,7 +101,8 @@ class Standing:
             "kills": self.kills,
             "alone": self.alone,
             "first": self.first,
-            "unable": self.unable,
+            "unable": sum(self.unable.values()),
+            "unable_why": dict(self.unable),
             "median_ms": self.median_ms,
         }
 
@@ -155,7 +119,9 @@ class Score:
         families: of each family of mistakes, as `overall`.
         survivors: the results of those that nobody noticed in some direction; those with a signal
             first, as they are the cheapest to mend.
-        unknown: the results of those that are not judged.
+        undecided: the results of those of which nobody can tell in some direction, and that
+            survived in none.
+        unknown: the results of those that were not run, or in a run that proves nothing.
         results: all of them.
     """
 
@@ -165,6 +131,7 @@ class Score:
     policies: Mapping[str, Tally]
     families: Mapping[str, Tally]
     survivors: tuple[Result, ...]
+    undecided: tuple[Result, ...]
     unknown: tuple[Result, ...]
     results: tuple[Result, ...] = field(repr=False)
 
@@ -197,34 +164,21 @@ class Score:
                 }
                 for one in self.survivors
             ],
+            "undecided": [
+                {
+                    "day": one.day,
+                    "shard": one.shard,
+                    "mutant": one.mutant,
+                    "in": list(undecided_in(one, judges)),
+                    "why": why_undecided(one, judges),
+                }
+                for one in self.undecided
+            ],
             "unknown": [
                 {"day": one.day, "shard": one.shard, "mutant": one.mutant, "why": one.why}
                 for one in self.unknown
             ],
         }
-
-
-def wilson(killed: int, judged: int) -> tuple[float, float] | None:
-    """Wilson's 95 % interval of a part of a whole; None of nothing.
-
-    Args:
-        killed: the part.
-        judged: the whole.
-
-    Returns:
-        Its ends, 0 to 1. Unlike the usual one it is of use for few, and for none and all
-        (Wilson, 1927).
-    """
-    if not judged:
-        return None
-    share, square = killed / judged, _Z * _Z
-    middle = (share + square / (2 * judged)) / (1 + square / judged)
-    half = (
-        _Z
-        * math.sqrt(share * (1 - share) / judged + square / (4 * judged * judged))
-        / (1 + square / judged)
-    )
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def directions_of(result: Result) -> tuple[str, ...]:
@@ -241,26 +195,43 @@ def status_in(result: Result, direction: str, judges: Judges | None = None) -> s
         judges: what the plan has each detector for, where the result's line does not say.
 
     Returns:
-        KILLED, SURVIVED or UNKNOWN; "" when the direction is not about it.
+        KILLED, SURVIVED, UNDECIDED or UNKNOWN; "" when the direction is not about it.
     """
     if direction not in directions_of(result):
         return ""
-    if result.status != KILLED:
-        return result.status
-    noticed = any(one.noticed and direction in ways_of(one, judges) for one in result.detectors)
-    return KILLED if noticed else SURVIVED
+    words = [one.noticed for one in result.detectors if direction in ways_of(one, judges)]
+    if result.status == UNKNOWN:
+        # Noticed in a run that proves nothing, it may have been killed, and did not survive.
+        return UNDECIDED if result.bit and True not in words else UNKNOWN
+    if result.status == KILLED and True in words:
+        return KILLED
+    return UNDECIDED if None in words else SURVIVED
 
 
 def status_of(result: Result, judges: Judges | None = None) -> str:
     """How a mutant fared: KILLED when it was noticed in any of its directions."""
     told = {status_in(result, direction, judges) for direction in directions_of(result)}
-    return next((one for one in (KILLED, SURVIVED) if one in told), UNKNOWN)
+    return next((one for one in (KILLED, SURVIVED, UNDECIDED) if one in told), UNKNOWN)
 
 
 def missed_in(result: Result, judges: Judges | None = None) -> tuple[str, ...]:
     """The directions in which nobody noticed a mutant."""
     every = directions_of(result)
     return tuple(one for one in every if status_in(result, one, judges) == SURVIVED)
+
+
+def undecided_in(result: Result, judges: Judges | None = None) -> tuple[str, ...]:
+    """The directions in which nobody can tell whether a mutant was noticed."""
+    every = directions_of(result)
+    return tuple(one for one in every if status_in(result, one, judges) == UNDECIDED)
+
+
+def why_undecided(result: Result, judges: Judges | None = None) -> str:
+    """Why nobody can tell whether a mutant was noticed, where `undecided_in` names a direction."""
+    ways = {*undecided_in(result, judges)}
+    mute = [o for o in result.detectors if o.noticed is None and ways_of(o, judges) & ways]
+    told = "; ".join(f"{one.name}: {one.why or 'no reason is given'}" for one in mute)
+    return result.why if result.status == UNKNOWN else told
 
 
 def score(results: Iterable[Result], judges: Judges | None = None) -> Score:
@@ -278,6 +249,7 @@ def score(results: Iterable[Result], judges: Judges | None = None) -> Score:
     require_one_kind(found)
     _require_once(found)
     left = [one for one in found if missed_in(one, judges)]
+    unclear = (one for one in found if undecided_in(one, judges) and not missed_in(one, judges))
     return Score(
         overall=_tally((one, status_of(one, judges)) for one in found),
         directions={
@@ -287,12 +259,13 @@ def score(results: Iterable[Result], judges: Judges | None = None) -> Score:
         policies=_grouped(found, judges, lambda one: one.policy),
         families=_grouped(found, judges, lambda one: one.family),
         survivors=tuple(sorted(left, key=lambda one: not _signalled(one))),
-        unknown=tuple(one for one in found if one.status == UNKNOWN),
+        undecided=tuple(unclear),
+        unknown=tuple(one for one in found if status_of(one, judges) == UNKNOWN),
         results=tuple(found),
     )
 
 
-def shortfalls(scored: Score, minimum: Mapping[str, float]) -> list[str]:
+def shortfalls(scored: Score, minimum: Mapping[str, float], *, selects: bool = True) -> list[str]:
     """Why a day is not good enough, one sentence each; none when it is.
 
     Args:
@@ -300,26 +273,33 @@ def shortfalls(scored: Score, minimum: Mapping[str, float]) -> list[str]:
         minimum: a direction, to the least score; one without it always passes. A direction of which
             no mutant was judged reaches none, and a day of which none was does not pass: no data
             is no pass.
+        selects: whether mutants were to be run; a day of a plan's own experiments needs none.
     """
     found: list[str] = []
-    if not scored.overall.judged:
-        unknown = scored.overall.unknown
-        found.append(
-            f"No mutant was judged: {f'all {unknown} are unknown' if unknown else 'none was run'}."
-        )
+    if not scored.overall.decided and (selects or scored.results):
+        found.append(f"No mutant was judged: {_undecided(scored.overall) or 'none was run'}.")
     for direction, least in minimum.items():
         tally = scored.directions[direction]
-        if tally.score is None:
+        if tally.score is None or not tally.decided:
+            why = f": {_undecided(tally)}" if tally.undecided else ""
             found.append(
                 f"The score for {direction} must be {least:.1%}, and no mutant of that direction "
-                "was judged."
+                f"was judged{why}."
             )
         elif tally.score < least - 1e-9:
             found.append(
                 f"The score for {direction} is {tally.score:.1%}, and must be {least:.1%}: "
-                f"{tally.survived} of {tally.judged} survived."
+                f"{tally.survived} of {tally.judged} survived"
+                + (f", and {tally.undecided} are undecided." if tally.undecided else ".")
             )
     return found
+
+
+def _undecided(tally: Tally) -> str:
+    """Of how many nothing is known; "" for none."""
+    every = {UNDECIDED: tally.undecided, UNKNOWN: tally.unknown}
+    told = [f"{count} are {name}" for name, count in every.items() if count]
+    return f"all {told[0]}" if len(told) == 1 else " and ".join(told)
 
 
 def ways_of(one: Detected, judges: Judges | None) -> frozenset[str]:
@@ -332,12 +312,12 @@ def _signalled(result: Result) -> bool:
 
 
 def _tally(told: Iterable[tuple[Result, str]]) -> Tally:
-    counts = dict.fromkeys((KILLED, SURVIVED, UNKNOWN, ""), 0)
+    counts = dict.fromkeys((KILLED, SURVIVED, UNDECIDED, UNKNOWN, ""), 0)
     signalled = 0
     for result, status in told:
         counts[status] += 1
         signalled += status == SURVIVED and _signalled(result)
-    return Tally(counts[KILLED], counts[SURVIVED], counts[UNKNOWN], signalled)
+    return Tally(counts[KILLED], counts[SURVIVED], counts[UNDECIDED], counts[UNKNOWN], signalled)
 
 
 def _grouped(
@@ -357,17 +337,21 @@ def _standings(found: Sequence[Result], judges: Judges | None) -> tuple[Standing
 
 def _standing(name: str, kind: str, found: Sequence[Result], judges: Judges | None) -> Standing:
     times: list[float] = []
-    asked = kills = alone = first = unable = 0
+    asked = kills = alone = first = 0
+    unable: Counter[str] = Counter()
     ways: frozenset[str] = frozenset()
     for result in found:
         own = next((one for one in result.detectors if one.name == name), None)
         if own is None:
             continue
         ways |= ways_of(own, judges)
-        if result.status == UNKNOWN or not ways_of(own, judges) & {*directions_of(result)}:
+        if not ways_of(own, judges) & {*directions_of(result)}:
+            continue
+        if status_of(result, judges) == UNKNOWN:
             continue
         asked += own.noticed is not None
-        unable += own.noticed is None
+        if own.noticed is None:
+            unable[own.why or "no reason is given"] += 1
         if not own.noticed or result.status != KILLED:
             continue
         kills += 1
@@ -377,7 +361,8 @@ def _standing(name: str, kind: str, found: Sequence[Result], judges: Judges | No
             times.append(own.after_ms)
     ordered = tuple(way for way in DIRECTIONS if way in ways)
     middle = round(median(times), 1) if times else None
-    return Standing(name, kind, ordered, asked, kills, alone, first, unable, middle)
+    whys = dict(sorted(unable.items(), key=lambda pair: (-pair[1], pair[0])))
+    return Standing(name, kind, ordered, asked, kills, alone, first, whys, middle)
 
 
 def _noticed_by_others(result: Result, name: str, judges: Judges | None) -> bool:

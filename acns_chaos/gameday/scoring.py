@@ -4,6 +4,7 @@ Belongs here: putting `merge`, `score` and `suggest` together, and exit codes. D
 words for people (`score_text`) and the report.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -53,18 +54,27 @@ class Day:
 
     @property
     def not_restored(self) -> tuple[Result, ...]:
-        """Those after which something was left changed."""
-        every = self.merged.results
+        """The runs of mutants after which something was left changed, also those not counted."""
+        every = (*self.merged.results, *self.merged.differing)
         return tuple(o for o in every if o.restored is False or o.outcome == "NOT_RESTORED")
 
     @property
     def code(self) -> int:
-        """The exit code; regressions are for whoever knows the history."""
-        if self.not_restored:
+        """The exit code; regressions are for whoever knows the history (`code_after`)."""
+        own = self.merged.own
+        if self.not_restored or own.left:
             return NOT_RESTORED
         if not self.merged.complete:
             return INCOMPLETE
-        return BELOW if self.shortfalls else 0
+        return BELOW if self.shortfalls or not all(one.held for one in own.counted) else 0
+
+    def code_after(self, *, regressed: bool) -> int:
+        """The exit code.
+
+        Args:
+            regressed: whether something is noticed no more that used to be.
+        """
+        return REGRESSED if regressed and self.code < INCOMPLETE else self.code
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON: `score.json`."""
@@ -72,13 +82,24 @@ class Day:
         for told in whole["survivors"]:
             made = self.suggestions.get((told["day"], told["shard"], told["mutant"]), ())
             told["suggestions"] = [one.as_json() for one in made]
-        minimum = dict(self.merged.expected.minimum)
+        minimum, own = dict(self.merged.expected.minimum), self.merged.own
         return {
             **whole,
             "plan": self.merged.expected.plan,
             "minimum": minimum,
             "shortfalls": list(self.shortfalls),
             "missing": list(self.merged.missing),
+            "experiments": [one.as_json() for one in (*own.counted, *own.not_run)],
+            "not_restored": [
+                *(
+                    {"shard": one.shard, "name": one.mutant, "journal": one.journal}
+                    for one in self.not_restored
+                ),
+                *(
+                    {"shard": one.shard, "name": one.name, "journal": one.journal}
+                    for one in own.left
+                ),
+            ],
         }
 
 
@@ -111,7 +132,9 @@ def day_of(
         one.key: suggest(one, _experiment(homes[one.key], one.experiment), judges, scrape)
         for one in scored.survivors
     }
-    return Day(merged, scored, made, tuple(shortfalls(scored, merged.expected.minimum)))
+    expected = merged.expected
+    lacking = shortfalls(scored, expected.minimum, selects=expected.selects)
+    return Day(merged, scored, made, tuple(lacking))
 
 
 def _experiment(folders: Iterable[Path], name: str) -> Mapping[str, Any] | None:
@@ -155,7 +178,9 @@ def write_whole(path: Path, text: str) -> None:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
-            Path(name).chmod(0o644)
+            # A share over SMB has modes of its own, and refuses this to whoever did not mount it.
+            with contextlib.suppress(PermissionError):
+                Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -107,21 +107,30 @@ def test_a_rendered_fleet_is_taken_by_the_server(
 ) -> None:
     """All but Argo's own kind, which no server here knows, and which the server names."""
     clusters, file = tmp_path / "clusters.yaml", tmp_path / "fleet.yaml"
-    clusters.write_text(CLUSTERS)
+    # So many that the plan with its shards is more than an annotation takes.
+    many = [f"namespace-{number:04d}" for number in range(1000)]
+    each = ({"name": f"c{n}", "uid": f"{n:036d}", "namespaces": many} for n in range(6))
+    fleet = [*yaml.safe_load(CLUSTERS)["clusters"], *each]
+    clusters.write_text(yaml.safe_dump({"schema": 1, "clusters": fleet}))
     given = [str(GAMEDAY / "plan.yaml"), "--engine", engine, "--clusters", str(clusters)]
+    given += ["--per-pod", "40"]
     done = CliRunner().invoke(render, [*given, "--day", DAY, "-o", str(file)])
     assert done.exit_code == 0, done.output
     kubectl("create", "namespace", "acns-chaos-fleet")
     known = [one for one in objects(file.read_text()) if one["kind"] != "WorkflowTemplate"]
     assert len(known) >= 6
+    assert max(len(json.dumps(one)) for one in known) > 262_144
 
+    # As the page and the command tell it.
     for arguments in (("--dry-run=server",), ()):
-        told = kubectl("apply", *arguments, "-f", "-", input=yaml.safe_dump_all(known))
+        told = kubectl(
+            "apply", "--server-side", *arguments, "-f", "-", input=yaml.safe_dump_all(known)
+        )
         assert (told.returncode, told.stderr) == (0, "")
         assert len(told.stdout.splitlines()) == len(known)
 
     if engine == "argo":
-        refused = kubectl("apply", "--dry-run=server", "-f", str(file))
+        refused = kubectl("apply", "--server-side", "--dry-run=server", "-f", str(file))
         assert 'no matches for kind "WorkflowTemplate"' in refused.stderr
 
 

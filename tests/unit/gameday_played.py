@@ -66,6 +66,10 @@ def _one(number: int, luck: random.Random, day: str) -> dict[str, Any]:
     told = [_word(name, effect, fate, luck) for name in (*ALERTS, *CLAIMS)]
     seen = sorted((one for one in told if one["noticed"]), key=lambda one: one["after_ms"])
     status = fate if fate != "killed" or seen else "survived"
+    if status == "survived":
+        # Whoever cannot tell leaves it undecided.
+        told = [one | {"noticed": bool(one["noticed"])} for one in told]
+    undecided = status == "unknown" and number % 2 == 0
     rose = status == "survived" and effect != "opens" and luck.random() < 0.7
     signal = f"hubble_drop_total pets/{policy.split('-', 1)[1].removesuffix('-traffic')} ingress"
     minute = f"2026-11-23T10:{15 + number // 60:02}:{number % 60:02}"
@@ -82,11 +86,14 @@ def _one(number: int, luck: random.Random, day: str) -> dict[str, Any]:
         "ended": f"{minute}.9+00:00",
         "experiment": f"experiments/{number:03}.json",
         "journal": f"journals/{number:03}.json",
-        "detectors": [] if status == "unknown" else told,
+        "bit": status != "unknown" or undecided,
+        "detectors": told if status != "unknown" or undecided else [],
         "signals": [{"name": signal, "rose": rose, "by": 4 if rose else None}],
         "by": seen[0]["name"] if seen else "",
         "first_ms": seen[0]["after_ms"] if seen else None,
     }
+    if undecided:
+        changes["why"] = f"whether it was noticed cannot be told: {ALERTS[0]}: no answer"
     return document(f"pets/{policy}:{operator}@{where}", status, **changes)
 
 

@@ -1,6 +1,7 @@
 """Journals in which somebody planted text that is to run, to lead away, or to break a layout."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,18 @@ from hypothesis import strategies as st
 
 from acns_chaos.evidence.rules import derive
 
-__all__ = ["BASE", "FRAGMENTS", "everywhere", "planted", "spoilt", "texts"]
+__all__ = [
+    "BASE",
+    "FRAGMENTS",
+    "MOMENTS",
+    "NUMBERS",
+    "everywhere",
+    "odd",
+    "planted",
+    "short",
+    "spoilt",
+    "texts",
+]
 
 DATA = Path(__file__).parents[1] / "data" / "journals"
 
@@ -45,6 +57,40 @@ FRAGMENTS = (
     *("\ufeff", "\ufffe", "\ud800", "\udfff", "\U000e0041", "a\u0301" * 40, "\U0001f600", "\u0130"),
     *("A" * 3000, "<" * 500, "`" * 300, "][" * 300, "…", "–", "◀"),
 )
+
+# What reads as a point in time, and is outside of every calendar, or of all that can be meant.
+MOMENTS = (
+    *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z"),
+    *("1970-01-01T00:00:00Z", "9999-12-31T23:59:59", "2200-01-01"),
+)
+# What JSON may hold, and sums of it or its text may not.
+NUMBERS = (1e308, -1e308, 1e18, 10**400, -(10**400))
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:")
+
+
+def short(value: object) -> str:
+    """The beginning of a value, to name a test by."""
+    return str(value)[:25]
+
+
+def odd(value: Any, instant: str | None, amount: float | None) -> Any:
+    """Return a copy of a document with each point in time and each number replaced.
+
+    Args:
+        value: the document.
+        instant: in place of points in time; None to keep them.
+        amount: in place of numbers, also of those that are written as text; None to keep them.
+    """
+    if isinstance(value, dict):
+        return {name: odd(one, instant, amount) for name, one in value.items()}
+    if isinstance(value, list):
+        return [odd(one, instant, amount) for one in value]
+    if instant is not None and isinstance(value, str) and _MOMENT.match(value):
+        return instant
+    if amount is not None and isinstance(value, str) and value.isdecimal():
+        return str(amount)
+    counted = isinstance(value, int | float) and not isinstance(value, bool)
+    return amount if amount is not None and counted else value
 
 
 def texts() -> st.SearchStrategy[str]:

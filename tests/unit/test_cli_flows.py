@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from acns_chaos.cli import main
+from tests.unit.hostile import MOMENTS
 
 CAPTURED = Path(__file__).parents[1] / "data" / "hubble" / "captured.jsonl.gz"
 LINES = gzip.decompress(CAPTURED.read_bytes()).decode()
@@ -80,6 +81,7 @@ def test_a_name_that_somebody_asked_for_moves_no_cursor() -> None:
     [
         ("--to", "store-front"),
         ("--since", "yesterday"),
+        *(("--since", one) for one in MOMENTS),
         ("--follow",),
         ("--verdict", "DENIED"),
         ("--port", "70000"),

@@ -1,8 +1,9 @@
 """`acns-chaos gameday run`: what it refuses, what it says at the end, and its exit codes."""
 
 import json
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from acns_chaos.cli import main
-from acns_chaos.gameday import running
+from acns_chaos.gameday import running, scoring
 from acns_chaos.gameday.day import Day, Own
 from acns_chaos.gameday.history import History
 from acns_chaos.gameday.results import Place
@@ -124,6 +125,62 @@ def test_the_exit_code_says_how_the_day_ended(
 
 
 @pytest.mark.usefixtures("there")
+@pytest.mark.parametrize(
+    ("statuses", "stopped", "code"),
+    [
+        ({"m1": "unknown"}, Stopped(running.NOT_RESTORED, "m1 was not restored."), 7),
+        ({"m1": "killed"}, Stopped(running.SIGNAL, "SIGTERM came.", 15), 143),
+        ({"m1": "killed"}, Stopped(running.RULE, "Enough."), 2),
+        ({"m1": "survived", "m2": "killed"}, None, 2),
+    ],
+)
+def test_a_history_that_fails_hides_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    statuses: dict[str, str],
+    stopped: Stopped | None,
+    code: int,
+) -> None:
+    """The score is told and the report written; what is worse decides the exit code."""
+    begun(tmp_path / "day", "m1", "m2", minimum={"availability": 0.9})
+    history = tmp_path / "history"
+    history.write_text("not a database at all, really")
+    monkeypatch.setattr(Played, "statuses", statuses)
+    monkeypatch.setattr(Played, "stopped", stopped)
+    done = run("--resume", tmp_path / "day", "--history", history)
+    assert done.exit_code == code, done.output
+    lines = done.stdout.splitlines()
+    (failed,) = (one for one in lines if one.startswith("Failed: "))
+    assert str(history) in failed
+    assert "LAB (simulated)" in lines[0]
+    assert lines[-1].startswith("Written to ")
+    if stopped:
+        assert f"Stopped: {stopped.why}" in lines
+    for name in ("score.json", "report.html", "junit.xml"):
+        assert (tmp_path / "day" / name).stat().st_size
+
+
+@pytest.mark.usefixtures("there")
+def test_what_cannot_be_written_hides_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a report nor the score itself."""
+    begun(tmp_path, "m1")
+    monkeypatch.setattr(Played, "stopped", Stopped(running.NOT_RESTORED, "It stands."))
+    (tmp_path / "score.json").mkdir()
+    (tmp_path / "report.html").mkdir()
+    done = run("--resume", tmp_path)
+    assert done.exit_code == 7
+    assert done.stdout.count("Failed: ") == 2
+    assert "Stopped: It stands." in done.stdout
+    (tmp_path / "results.jsonl").mkdir()
+    monkeypatch.setattr("acns_chaos.gameday.day.Day._read", lambda _: None)
+    done = run("--resume", tmp_path)
+    assert done.exit_code == 7
+    assert "Stopped: It stands." in done.stdout
+
+
+@pytest.mark.usefixtures("there")
 def test_a_minimum_that_is_missed_fails_the_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,8 +232,9 @@ def test_a_cluster_is_asked_about(tmp_path: Path, there: OpenedStage) -> None:
     ("arguments", "why"),
     [
         ((), "Give a PLAN, or --resume"),
-        (("--resume", "x", "--seed", "3"), "keeps its folder and its selection"),
-        (("--resume", "x", "--out", "y"), "keeps its folder and its selection"),
+        (("--resume", "x", "--seed", "3"), "keeps its folder, its selection and its name"),
+        (("--resume", "x", "--out", "y"), "keeps its folder, its selection and its name"),
+        (("--resume", "x", "--day", "y"), "keeps its folder, its selection and its name"),
         (("--resume", "nowhere"), "holds no plan.json"),
         (("nowhere.yaml",), "nowhere.yaml"),
     ],
@@ -190,6 +248,8 @@ def test_bad_input_is_one_sentence(
     assert done.exit_code == 2
     assert why in done.stderr
     assert "Traceback" not in done.output
+    # A folder that was misspelt is not made.
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("there")
@@ -215,6 +275,118 @@ def test_suggestions_are_verified_in_a_lab_of_the_days_own_only(
     done = run("--resume", tmp_path, "--verify-suggestions")
     assert done.exit_code == 2
     assert "acns-chaos lab down" in done.stderr
+
+
+@pytest.mark.usefixtures("there")
+def test_suggestions_are_not_verified_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day that stopped says that none was."""
+    begun(tmp_path, "m1", "m2")
+    monkeypatch.setattr(Played, "stopped", Stopped(running.RULE, "Enough."))
+    done = run("--resume", tmp_path, "--verify-suggestions")
+    assert done.exit_code == 3
+    assert "No suggestion was verified, as the day did not come to its end." in done.stdout
+
+
+def plan_file(folder: Path, **more: Any) -> Path:
+    """A plan that nothing forbids."""
+    plan = {
+        "schema": 1,
+        "name": "small",
+        "target": {"cluster": "lab", "namespaces": ["pets", "far"]},
+        "mutants": {"most": 1},
+        "detectors": [{"alert": "X", "for": "availability"}],
+    }
+    file = folder / "plan.json"
+    file.write_text(json.dumps(plan | more))
+    return file
+
+
+@pytest.mark.usefixtures("there")
+def test_a_new_day_needs_a_name_of_its_own(tmp_path: Path) -> None:
+    """The history would drop the second one's results; a day that is resumed keeps its name."""
+    history = tmp_path / "h.sqlite"
+    History(history).add([result("m1", day="nightly")], "small")
+    done = run(plan_file(tmp_path), "--day", "nightly", "--history", history)
+    assert done.exit_code == 2
+    assert f"The history {history} has a day nightly: give this one another name" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_namespaces_at_once_need_alerts_that_name_theirs(
+    tmp_path: Path, there: OpenedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is looked at, and also when a day is resumed."""
+    monkeypatch.setattr("acns_chaos.gameday.parallel.rules_of", lambda plan, _: plan.rules)
+    done = run(plan_file(tmp_path), "--out", tmp_path / "day", "--parallel", "2")
+    assert done.exit_code == 2
+    assert "nothing shows that X does" in done.stderr
+    assert not (tmp_path / "day").exists()
+    begun(tmp_path / "old", "m1")
+    assert run("--resume", tmp_path / "old", "--parallel", "2").exit_code == 2
+    assert there.name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.usefixtures("there")
+def test_a_signal_before_the_first_mutant_ends_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """While the cluster is looked at, and also where what it raised was lost."""
+    before = signal.getsignal(number)
+
+    def looking(*_: Any, **__: Any) -> None:
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("acns_chaos.cli.gameday.run._prepared", looking)
+    done = run(plan_file(tmp_path), "--out", tmp_path / "day")
+    assert done.exit_code == 128 + number
+    assert f"{number.name} came" in done.stderr
+    assert not (tmp_path / "day").exists()
+
+    def lost(*_: Any) -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+    begun(tmp_path / "old", "m1")
+    monkeypatch.setattr("acns_chaos.cli.gameday.run._require_same", lost)
+    monkeypatch.setattr(Played, "run", lambda _: pytest.fail("the day began"))
+    done = run("--resume", tmp_path / "old")
+    assert done.exit_code == 128 + number
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(("stopped", "code"), [(None, 143), (running.NOT_RESTORED, 7)])
+@pytest.mark.usefixtures("there")
+def test_a_signal_after_the_last_mutant_loses_no_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str | None, code: int
+) -> None:
+    """What came of the day is written and said first; what stands is worse than a signal."""
+    begun(tmp_path, "m1")
+    monkeypatch.setattr(Played, "statuses", {"m1": "killed"})
+    if stopped:
+        monkeypatch.setattr(Played, "stopped", Stopped(stopped, "It stands."))
+    score = scoring.day_of
+
+    def day_of(*given: Any, **more: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return score(*given, **more)
+
+    monkeypatch.setattr(scoring, "day_of", day_of)
+    done = run("--resume", tmp_path)
+    assert done.exit_code == code
+    assert "Written to" in done.stdout
+    assert (tmp_path / "score.json").stat().st_size
+
+    @contextmanager
+    def played(*_: Any) -> Iterator[None]:
+        yield
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(scoring, "day_of", score)
+    monkeypatch.setattr("acns_chaos.cli.gameday.run._played", played)
+    assert run("--resume", tmp_path).exit_code == code
 
 
 def test_a_plan_in_its_blackout_is_not_begun(tmp_path: Path) -> None:

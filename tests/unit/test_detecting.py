@@ -10,11 +10,22 @@ from typing import Any
 import pytest
 
 from acns_chaos.cluster.jobs import ended_jobs
+from acns_chaos.cluster.prometheus import Alert, Alertmanager
 from acns_chaos.errors import ApiError, ArgumentError
 from acns_chaos.evidence import alerts
+from acns_chaos.evidence.apart import Apart
 from acns_chaos.evidence.claims_run import HELD_BY_PLAYER, file_of, is_held
-from acns_chaos.evidence.detecting import Detector, detectors_of, read_noticed, read_silence
-from tests.unit.fakes import FakeApi, MemoryPrometheus
+from acns_chaos.evidence.detecting import (
+    MOST,
+    Detector,
+    detectors_of,
+    read_noticed,
+    read_silence,
+)
+from acns_chaos.faults.runcontext import arm, disarm
+from acns_chaos.gameday import plan_checks
+from acns_chaos.probes import read_detectors
+from tests.unit.fakes import FakeApi, MemoryPrometheus, run_on
 
 FAULT = 10.0
 JOBS = "/apis/batch/v1/namespaces/ops/jobs"
@@ -37,22 +48,27 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat()
 
 
-def firing(prometheus: MemoryPrometheus, *agos: float, state: str = "firing") -> None:
+def firing(prometheus: MemoryPrometheus, *agos: float, state: str = "firing", **more: str) -> None:
     """Let the alert fire at these moments, seconds ago; then it is over."""
-    labels = {"__name__": "ALERTS", "alertname": "Drops", "alertstate": state}
+    labels = {"__name__": "ALERTS", "alertname": "Drops", "alertstate": state, **more}
     found = (tuple(sorted(labels.items())), 1.0)
+    job = ("rules", f"Drops {more}")
     for ago in agos:
-        prometheus.history.append(prometheus.at - ago, [found], ("rules", "Drops"))
-    prometheus.history.append(prometheus.at - agos[-1] + 0.5, [], ("rules", "Drops"))
+        prometheus.history.append(prometheus.at - ago, [found], job)
+    prometheus.history.append(prometheus.at - agos[-1] + 0.5, [], job)
 
 
 def ask(
-    prometheus: MemoryPrometheus, *wanted: Detector, folder: str = "", deadline: float = 5.0
+    prometheus: MemoryPrometheus,
+    *wanted: Detector,
+    folder: str = "",
+    deadline: float = 5.0,
+    **more: Any,
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Ask once, ten seconds after the fault, for alerts with a deadline that is over by now."""
     api: Any = FakeApi()
     found = wanted or (Detector("Drops", "alert", deadline),)
-    told = read_noticed(api, {}, found, folder, iso(prometheus.at - FAULT))
+    told = read_noticed(api, {}, found, folder, iso(prometheus.at - FAULT), **more)
     return told, {one["name"]: one for one in told["evidence"]["detectors"]}
 
 
@@ -140,6 +156,153 @@ def test_a_prometheus_that_does_not_answer_tells_nothing(
     )
 
 
+def test_time_is_left_when_the_witness_is_through(prometheus: MemoryPrometheus) -> None:
+    """A lookup that is refused takes long, and the flow itself is asked only after it."""
+    firing(prometheus, 4.0, 3.0)
+    moments = {"realised": iso(prometheus.at - 9.9), "witnessed": iso(prometheus.at - 5.0)}
+    told, said = ask(prometheus, deadline=3.0, **moments)
+    assert (said["Drops"]["noticed"], said["Drops"]["deadline_ms"]) == (True, 7000)
+    assert said["Drops"]["after_ms"] == pytest.approx(6000, abs=5)
+    assert told["evidence"]["witnessed"] == iso(prometheus.at - 5.0)
+
+
+def test_a_witness_that_is_through_soon_takes_no_time(prometheus: MemoryPrometheus) -> None:
+    """Most of a deadline is left then, and it runs from when the fault was seen in force."""
+    firing(prometheus, 5.5, 4.5)
+    moments = {"realised": iso(prometheus.at - 9.9), "witnessed": iso(prometheus.at - 8.9)}
+    _, said = ask(prometheus, deadline=3.3, **moments)
+    assert (said["Drops"]["noticed"], said["Drops"]["deadline_ms"]) == (False, 3400)
+
+
+# ---------------------------------------------------------------------- several namespaces
+
+PLAN = Apart(own=frozenset({"pets"}), others=frozenset({"checkout", "ledger"}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "noticed"),
+    [
+        ({"namespace": "checkout"}, False),
+        ({"namespace": "pets"}, True),
+        ({"namespace": "kube-system"}, True),
+        ({"namespace": "kube-system", "source_namespace": "checkout"}, False),
+        ({"source_namespace": "checkout", "destination_namespace": "pets"}, True),
+        ({"source_namespace": "checkout", "destination_namespace": "ledger"}, False),
+        ({"exported_namespace": "ledger", "severity": "pets"}, False),
+        ({"team": "checkout"}, True),
+    ],
+)
+def test_an_alert_of_another_namespace_of_the_plan_is_no_notice(
+    prometheus: MemoryPrometheus, labels: dict[str, str], noticed: bool
+) -> None:
+    """One label that may be the fault's is enough; one outside the plan decides nothing."""
+    firing(prometheus, 8.0, 7.0, **labels)
+    told, said = ask(prometheus, apart=PLAN)
+    assert said["Drops"]["noticed"] is noticed
+    assert told["reading"] == ("FIRING" if noticed else "SILENT")
+    if not noticed:
+        assert said["Drops"]["why"].startswith("it fired for ")
+
+
+def test_an_alert_of_another_namespace_hides_none_of_the_faults(
+    prometheus: MemoryPrometheus,
+) -> None:
+    """It fired before the fault, and for that one nobody waits."""
+    firing(prometheus, 12.0, 11.0, 10.0, 9.0, namespace="checkout")
+    firing(prometheus, 8.0, 7.0, namespace="pets")
+    _, said = ask(prometheus, apart=PLAN)
+    assert said["Drops"]["noticed"] is True
+    assert said["Drops"]["after_ms"] == pytest.approx(2000, abs=5)
+
+
+def test_the_probe_knows_whose_run_it_is_in(prometheus: MemoryPrometheus) -> None:
+    """Its own namespace counts, said or not; so do those that the fault touches."""
+    firing(prometheus, 8.0, 7.0, namespace="ledger")
+    wanted = [{"name": "Drops", "kind": "alert", "deadline": 5.0}]
+    run = run_on(FakeApi())
+    run.note("submitted", "a fault", iso(prometheus.at - FAULT))
+    run.witnessed = iso(prometheus.at - FAULT + 1)
+    arm(run)
+    try:
+        found = [
+            read_detectors(wanted, touched=touched, elsewhere=["checkout", "ledger", "pets"])
+            for touched in (["checkout"], ["ledger"])
+        ]
+        assert [one["reading"] for one in found] == ["SILENT", "FIRING"]
+        assert found[0]["evidence"]["witnessed"] == run.witnessed
+        assert "must be a list" in read_detectors(wanted, elsewhere="checkout")["sentence"]
+    finally:
+        disarm()
+
+
+def test_silence_of_other_namespaces_is_not_waited_for(prometheus: MemoryPrometheus) -> None:
+    """Their alerts are of other faults."""
+    firing(prometheus, 2.0, 0.1, namespace="checkout")
+    assert silence(prometheus)["reading"] == "FIRING"
+    assert silence(prometheus, apart=PLAN)["reading"] == "SILENT"
+
+
+def test_an_alertmanager_tells_whose_an_alert_is(
+    prometheus: MemoryPrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A silenced one as well."""
+    listed(monkeypatch, prometheus, 5.0, "checkout", muted="silenced")
+    firing(prometheus, 5.0, 4.0, namespace="checkout")
+    _, said = ask(prometheus, apart=PLAN)
+    assert (said["Drops"]["noticed"], said["Drops"]["why"]) == (
+        False,
+        "it fired for checkout alone",
+    )
+    assert silence(prometheus, apart=PLAN)["reading"] == "SILENT"
+
+
+# ---------------------------------------------------------------------- Alertmanager alone
+
+
+def listed(
+    monkeypatch: pytest.MonkeyPatch,
+    prometheus: MemoryPrometheus,
+    ago: float,
+    namespace: str = "pets",
+    muted: str = "",
+) -> None:
+    """Have an Alertmanager list the alert, which began so many seconds ago."""
+    manager = Alertmanager("http://alertmanager")
+    found = Alert({"alertname": "Drops", "namespace": namespace}, prometheus.at - ago, muted)
+    monkeypatch.setattr(manager, "firing", lambda name, labels: [found])
+    monkeypatch.setattr(manager, "silences", lambda labels: False)
+    monkeypatch.setattr(Alertmanager, "from_environ", lambda environ: manager)
+
+
+@pytest.mark.parametrize(
+    ("began", "noticed", "why"),
+    [
+        (-2.5, None, "it was firing before the fault"),
+        (-1.5, None, "which came first cannot be told"),
+        (1.5, None, "which came first cannot be told"),
+        (2.5, True, ""),
+    ],
+)
+def test_what_an_alertmanager_alone_dates_about_the_fault_cannot_be_told(
+    prometheus: MemoryPrometheus,
+    monkeypatch: pytest.MonkeyPatch,
+    began: float,
+    noticed: bool | None,
+    why: str,
+) -> None:
+    """Its clock is compared with nobody's."""
+
+    def nobody(*_: Any) -> Any:
+        raise ApiError("no Prometheus is named")
+
+    monkeypatch.setattr(alerts, "prometheus_from", nobody)
+    listed(monkeypatch, prometheus, FAULT - began)
+    told, said = ask(prometheus)
+    assert said["Drops"]["noticed"] is noticed
+    assert told["reading"] == ("FIRING" if noticed else "UNKNOWN")
+    assert why in said["Drops"]["why"]
+
+
 # ---------------------------------------------------------------------- claims
 
 
@@ -147,9 +310,11 @@ def test_a_prometheus_that_does_not_answer_tells_nothing(
     ("runs", "noticed", "why"),
     [
         ([(12, 11, False), (9, 8, True)], True, ""),
-        ([(12, 11, False), (10.5, 9.5, True)], True, ""),
+        ([(19, 18, False), (17, 9.999, True), (9.9, 9.5, False)], False, "it held in 1 run"),
+        ([(19, 18, False), (17, 9.5, True), (9, 8, True)], True, ""),
+        ([(12, 11, False), (10.5, 9.5, True)], False, "no data: no run of it began and ended"),
         ([(12, 11, False), (9, 8, False)], False, "it held in 1 run"),
-        ([(12, 11, False), (4, 3, True)], False, "no data: no run of it ended"),
+        ([(12, 11, False), (4, 3, True)], False, "no data: no run of it began and ended"),
         ([(12, 11, False), (9, 8, None)], False, "1 of its runs could not tell: said"),
         ([(12, 11, True), (9, 8, True)], None, "before the fault it was missed"),
         ([(12, 11, None), (9, 8, True)], None, "before the fault its run could not tell"),
@@ -163,7 +328,7 @@ def test_what_the_runs_of_a_claim_prove(
     noticed: bool | None,
     why: str,
 ) -> None:
-    """Missed after the fault, held before it; a run that began before and ended after counts."""
+    """Missed after the fault, held before it; a run that began before says nothing of it."""
     run(tmp_path / file_of("door"), prometheus.at, *runs)
     with (tmp_path / HELD_BY_PLAYER).open("w") as player:
         fcntl.flock(player, fcntl.LOCK_EX)
@@ -217,17 +382,45 @@ def test_the_jobs_of_a_cron_job_are_its_runs(prometheus: MemoryPrometheus) -> No
     told = read_noticed(api, {}, [found], "", iso(at - FAULT))
     (said,) = told["evidence"]["detectors"]
     assert [one.name for one in ended_jobs(api, "ops/claims")] == ["claims-1", "claims-2"]
-    assert (said["noticed"], said["bound_ms"]) == (True, 1000)
+    assert (said["noticed"], said["bound_ms"]) == (True, 1500)
     assert said["after_ms"] == pytest.approx(3000, abs=50)
 
 
-def job(name: str, at: float, condition: str, owner: str = "claims") -> dict[str, Any]:
-    """A Job that ended so."""
-    moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+@pytest.mark.parametrize(
+    ("began", "noticed", "why"),
+    [(-3, False, "no data"), (0, None, "which came first cannot be told"), (2, True, "")],
+)
+def test_a_job_that_began_within_the_fault_s_second_cannot_be_told(
+    prometheus: MemoryPrometheus, began: int, noticed: bool | None, why: str
+) -> None:
+    """Its moments are whole seconds."""
+    api: Any = FakeApi()
+    at = int(prometheus.at)
+    api.lists[JOBS] = [
+        job("claims-1", at - 15, "Complete"),
+        job("claims-2", at - FAULT + 3, "Failed", began=at - FAULT + began),
+    ]
+    api.now = lambda: datetime.now(UTC)
+    found = Detector("door", "claim", 5.0, cronjob="ops/claims")
+    told = read_noticed(api, {}, [found], "", iso(at - FAULT + 0.4))
+    (said,) = told["evidence"]["detectors"]
+    assert said["noticed"] is noticed
+    assert why in said["why"]
+
+
+def job(
+    name: str, at: float, condition: str, owner: str = "claims", began: float | None = None
+) -> dict[str, Any]:
+    """A Job that ended so; it began then as well, unless that is said."""
+
+    def stamp(moment: float) -> str:
+        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    moment = stamp(at)
     told = {"type": condition, "status": "True", "lastTransitionTime": moment, "reason": "Why"}
     return {
         "metadata": {"name": name, "ownerReferences": [{"kind": "CronJob", "name": owner}]},
-        "status": {"startTime": moment, "conditions": [told] if condition else []},
+        "status": {"startTime": stamp(began or at), "conditions": [told] if condition else []},
     }
 
 
@@ -253,12 +446,17 @@ def test_without_a_detector_nobody_notices(prometheus: MemoryPrometheus) -> None
     assert (told["reading"], told["met"]) == ("SILENT", False)
 
 
-def silence(prometheus: MemoryPrometheus, began: float = -5.0, folder: str = "") -> dict[str, Any]:
+def silence(
+    prometheus: MemoryPrometheus,
+    began: float = -5.0,
+    folder: str = "",
+    apart: Apart | None = None,
+) -> dict[str, Any]:
     """Ask once whether all are silent, as if it had begun so many seconds from now."""
     api: Any = FakeApi()
     wanted = [Detector("Drops", "alert", 5.0)]
     wanted += [Detector("door", "claim", 5.0)] if folder else []
-    return read_silence(api, {}, wanted, folder, 0.0, clock=lambda: prometheus.at + began)
+    return read_silence(api, {}, wanted, folder, 0.0, apart, clock=lambda: prometheus.at + began)
 
 
 def test_silent_is_what_neither_fires_nor_could_for_what_was_before(
@@ -308,6 +506,15 @@ def test_detectors_that_cannot_be_meant_are_refused(given: Any, sentence: str) -
     """In one sentence."""
     with pytest.raises(ArgumentError, match=sentence):
         detectors_of(given)
+
+
+def test_as_many_detectors_as_a_plan_may_have_can_be_asked() -> None:
+    """With what is suggested for a survivor beside them."""
+    most = plan_checks.schema()["properties"]["detectors"]["maxItems"]
+    suggested = 2
+    assert most == 50
+    given = [{"name": f"a{n}", "kind": "alert"} for n in range(most + suggested)]
+    assert len(detectors_of(given)) <= MOST
 
 
 def test_detectors_are_read_as_an_experiment_says_them() -> None:

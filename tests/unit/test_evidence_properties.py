@@ -14,6 +14,7 @@ from acns_chaos.evidence.outcome import Outcome
 from acns_chaos.evidence.rules import derive
 from acns_chaos.evidence.signature import sign, verify
 from tests.unit.evidence_journals import ALERT, CLIENT, DROPS, WHY, claim, held, run_of, signed
+from tests.unit.hostile import MOMENTS, NUMBERS, odd, short
 
 KEYS = st.sampled_from(
     """acns_chaos experiment run rollbacks steady_states before after during probes activity name
@@ -25,6 +26,7 @@ LEAVES = (
     | st.booleans()
     | st.integers(-3, 3)
     | st.floats()
+    | st.sampled_from([*MOMENTS, *NUMBERS])
     | st.text(max_size=6)
     | st.sampled_from(["acns-chaos", "lab", "OPEN", "succeeded", "failed", "completed"])
 )
@@ -34,7 +36,7 @@ JSONISH = st.recursive(
     max_leaves=25,
 )
 ODD: list[Any] = [None, "", "x", "UNKNOWN", "OPEN", 0, -1, 0.5, float("nan"), False]
-ODD += [[], ["x"], {}, {"x": None}]
+ODD += [[], ["x"], {}, {"x": None}, *MOMENTS, *NUMBERS]
 
 # Everything that HELD rests on: change any of it and HELD must fall.
 FAULT = ("acns_chaos", "faults", 0)
@@ -109,6 +111,23 @@ def test_damage_never_raises(path, value):
     place(journal, path)[path[-1]] = value
 
     assert derive(journal).outcome in Outcome
+
+
+@pytest.mark.parametrize("instant", MOMENTS)
+def test_a_moment_that_nobody_can_mean_is_never_held(instant):
+    """A fault that was never accepted, restored or seen to be is none that anybody noticed."""
+    journal = odd(held(), instant, None)
+
+    assert judge(signed(journal)).outcome is not Outcome.HELD
+
+
+@pytest.mark.parametrize("amount", NUMBERS, ids=short)
+def test_a_number_that_nobody_counted_is_never_held(amount):
+    """The window of a count may reach back before the fault."""
+    journal = held()
+    run_of(journal, DROPS)["output"]["evidence"] = {"seconds": amount}
+
+    assert derive(journal).outcome is not Outcome.HELD
 
 
 @pytest.mark.slow

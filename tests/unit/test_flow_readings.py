@@ -93,8 +93,18 @@ def test_a_dropped_packet_is_a_witness() -> None:
     assert evidence["reasons"] == {"POLICY_DENY": 1}
     assert evidence["first"] == datetime.fromtimestamp(VERDICT.at, UTC).isoformat()
     assert 9.9 < evidence["seconds"] < 11
+    assert len(evidence["connections"]) == 1
     assert evidence["hubble"]["complete"] is True
     assert read(Told(NOISE, VERDICT, DROP), SOME, policy_only=False)["count"] == 2
+
+
+def test_connections_are_told_by_this_machine_s_clock_each_once() -> None:
+    """A packet that is sent again is no further connection; another port is one."""
+    again, other = replace(VERDICT, at=VERDICT.at + 1), replace(VERDICT, source_port=40001)
+    found = read(Told(other, VERDICT, DROP, again, ahead=60.0), SOME)
+    assert found["count"] == 3
+    moments = [datetime.fromisoformat(one) for one in found["evidence"]["connections"]]
+    assert [VERDICT.at - one.timestamp() for one in moments] == [pytest.approx(60, abs=1)] * 2
 
 
 @pytest.mark.parametrize("missing", [AWAY, LostEvents("HUBBLE_RING_BUFFER", 3, "n1", 1.0)])

@@ -1,11 +1,22 @@
 """A survivor's experiment with what was suggested for it as further detectors."""
 
+import json
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
-from acns_chaos.gameday.again import with_detectors
+import pytest
+
+from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.labcontrol import LabControl
+from acns_chaos.gameday.again import Again, with_detectors
 from acns_chaos.gameday.document import CONTROL, NOTICED, QUIET
+from acns_chaos.gameday.results import Place
+from acns_chaos.gameday.stage import Stage
 from acns_chaos.gameday.suggest import Suggestion
+from tests.unit.gameday_days import begun
+from tests.unit.gameday_results import document, result
 
 RULE = Suggestion("alert", "availability", "Drops", {"alert": "Drops", "expr": "1"}, "why")
 CLAIM = Suggestion("claim", "security", "kept", {"title": "Kept?"}, "why")
@@ -69,3 +80,43 @@ def test_what_is_suggested_for_both_directions_is_asked_once() -> None:
     assert [(one["name"], one["for"]) for one in asked[1:]] == [
         ("Drops", ["availability", "security"])
     ]
+
+
+def test_a_suggestion_of_a_detector_that_is_asked_has_it_judge_more() -> None:
+    """Two detectors of one name would be refused; the day plays the claim already."""
+    mine = {"name": "Own", "every": 1.0, "document": {}}
+    arguments = {"claims": [mine], "folder": "/day/schedule"}
+    control = {"name": "schedule", "provider": {"module": CONTROL, "arguments": arguments}}
+    for kind in ("claim", "alert"):
+        more = Suggestion(kind, "security", "Own", {"title": "Own?"}, "why")
+        found = with_detectors(experiment(control), [more, more], scrape=1.0)
+        for index in (0, 2):
+            (asked,) = found["method"][index]["provider"]["arguments"]["detectors"]
+            assert asked == {"name": "Own", "kind": "alert", "for": ["availability", "security"]}
+        assert found["controls"][1]["provider"]["arguments"] == arguments
+
+
+def test_a_suggestion_has_its_time() -> None:
+    """The mutant stands longer where the plan lets it stand too shortly; never more shortly."""
+    for given, wanted in ((20.0, 26.5), (60.0, 60.0)):
+        before = experiment() | {"configuration": {"fault_deadline": given}}
+        found = with_detectors(before, [CLAIM], scrape=1.0)
+        assert found["configuration"]["fault_deadline"] == wanted
+
+
+def test_what_a_second_run_does_not_say_the_lab_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its journal does not show that all is restored, what is left ends the verification."""
+    day = begun(tmp_path, "m1")
+    survivor = result("m1", "survived")
+    (tmp_path / survivor.experiment).write_text(json.dumps(experiment()))
+    answer = {"result": document("m1", "unknown", restored=None)}
+    child = SimpleNamespace(run=lambda *_: answer)
+    for left in ("", "pets/allow-x is broken on purpose."):
+        stage = Stage(cast("Api", None), "the lab", Place("lab"), {}, ends=True)
+        monkeypatch.setattr(Stage, "busy", lambda *_, left=left: left)
+        running = Again(day, stage, cast("LabControl", None))
+        monkeypatch.setattr(running, "_child", lambda _: child)
+        found = running.run_again(survivor, [RULE])
+        assert (found.restored, running.left) == ((False, True) if left else (None, False))

@@ -64,6 +64,33 @@ def test_a_run_is_the_hosts_own_with_a_journal_that_is_whole(
     assert [one.name for one in (tmp_path / "journals").iterdir()] == ["003-x.json"]
 
 
+@pytest.mark.parametrize(
+    ("section", "restored"),
+    [
+        (None, None),
+        ({"faults": []}, True),
+        ({"faults": [{"id": "f1", "policy": {"name": "x"}}]}, False),
+    ],
+)
+def test_it_says_whether_all_is_shown_to_be_restored(
+    talk: tuple[Child, int],
+    monkeypatch: pytest.MonkeyPatch,
+    section: dict[str, Any] | None,
+    restored: bool | None,
+) -> None:
+    """Also of the plan's own experiments; nobody knows it of a journal without our section."""
+    child, here = talk
+
+    def host(*arguments: str) -> None:
+        more = {} if section is None else {"acns_chaos": section}
+        journal = {"experiment": {"title": "t"}, "run": [], "status": "completed"}
+        Path(arguments[1]).write_text(json.dumps(journal | more))
+
+    monkeypatch.setattr(module, "_host", host)
+    child.hear(ORDER)
+    assert said(here)[0]["restored"] is restored
+
+
 def test_no_journal_is_said(talk: tuple[Child, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """An experiment that the host refuses leaves none."""
     child, here = talk

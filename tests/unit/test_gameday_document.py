@@ -38,7 +38,8 @@ def proposal(operator: str) -> Proposal:
 def prepared(one: Proposal, *detectors: Detector, **plan: Any) -> Any:
     """What a plan of these detectors would be."""
     told = {"name": "pets", "cluster": "lab", "world": "pets", "rules_file": None}
-    told |= {"per_run": 60.0, "max_flows": 0, "detectors": detectors, **plan}
+    told |= {"per_run": 60.0, "max_flows": 0, "detectors": detectors}
+    told |= {"namespaces": ("shop",), "document": {}, **plan}
     return SimpleNamespace(
         plan=SimpleNamespace(**told),
         sight=SimpleNamespace(proposals={one.mutant.id: one}, opened={}, dropped={}),
@@ -156,6 +157,28 @@ def test_without_a_detector_nothing_waits_for_silence() -> None:
     assert names(document)[0] == "inject_fault"
     noticed = next(one for one in document["method"] if one["name"] == NOTICED)
     assert noticed["provider"]["arguments"] == {"detectors": []}
+
+
+def test_alerts_of_the_plan_s_other_namespaces_are_told_apart() -> None:
+    """Those that the mutant reaches may be its own; so may all, where there is only one."""
+    one = proposal("ingress-removed")
+    reached = {workload.partition("/")[0] for workload in one.mutant.radius.workloads} - {"shop"}
+    assert reached == {"far"}
+    beside = {"document": {"target": {"beside": ["far", "ledger"]}}}
+    several = {"namespaces": ("shop", "far", "checkout"), **beside}
+    security = replace(ALERT, directions=("security",))
+    document = experiment_of(prepared(one, security, **several), one.mutant, 7)
+    asked = [
+        each["provider"]["arguments"]
+        for each in document["method"]
+        if each["provider"]["func"] == "read_detectors"
+    ]
+    assert len(asked) == 2
+    for each in asked:
+        assert (each["touched"], each["elsewhere"]) == (["far"], ["checkout", "ledger"])
+    assert findings(document) == []
+    alone = experiment_of(prepared(one, security), one.mutant, 7)
+    assert "elsewhere" not in json.dumps(alone)
 
 
 def test_a_mutant_that_cannot_be_witnessed_has_no_experiment() -> None:

@@ -1,9 +1,13 @@
 """The history of game days: idempotent, apart by place and plan, and never over other files."""
 
+import contextlib
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,10 +36,12 @@ def on(date: int, mutant: str = "m1", status: str = "killed", **changes: Any) ->
     return result(mutant, status, **(given | changes))
 
 
-def real(date: int, mutant: str = "m1", status: str = "killed", uid: str = "u9") -> Result:
+def real(
+    date: int, mutant: str = "m1", status: str = "killed", uid: str = "u9", **changes: Any
+) -> Result:
     """The same of a cluster."""
     place = {"kind": "cluster", "label": "prod", "uid": uid, "namespace": "pets"}
-    return on(date, mutant, status, place=place, shard=f"{uid}/pets")
+    return on(date, mutant, status, place=place, shard=f"{uid}/pets", **changes)
 
 
 @pytest.fixture
@@ -66,13 +72,60 @@ def test_adding_twice_changes_nothing(history: History) -> None:
 def test_of_a_mutant_that_ran_twice_what_ended_first_counts(
     tmp_path_factory: pytest.TempPathFactory, order: list[int]
 ) -> None:
-    """As in merging, whichever was added first; one without an end comes last."""
+    """As in merging, whichever was added first; one without an end comes last, none is dropped."""
     ends = ["", "2026-11-01T10:00:09+00:00", "2026-11-01T10:00:05+00:00", "soon"]
     statuses = ["survived", "survived", "killed", "survived"]
     history = History(tmp_path_factory.mktemp("history") / "h.sqlite")
-    for number in order:
-        history.add([on(1, status=statuses[number], ended=ends[number])], "pets")
+    for place, number in enumerate(order):
+        refused = 2 in order[:place]
+        with pytest.raises(GameDayError) if refused else contextlib.suppress(GameDayError):
+            history.add([on(1, status=statuses[number], ended=ends[number])], "pets")
     assert history.trends()[0].directions[AVAILABILITY].killed == 1
+
+
+@pytest.mark.parametrize("made", [on, real])
+def test_a_second_day_of_one_name_is_refused_and_not_dropped(
+    history: History, made: Callable[..., Result]
+) -> None:
+    """Its regressions would never be seen, and in the lab both would count as one day."""
+    first = [made(1, "m1", day="nightly"), made(1, "m2", day="nightly")]
+    second = [
+        made(2, "m1", "survived", day="nightly"),
+        made(2, "m2", day="nightly"),
+        made(2, "m3", day="nightly"),
+    ]
+    history.add(first, "pets")
+    with pytest.raises(GameDayError, match=r"another result of m1 in .*, and of 1 more; nothing"):
+        history.add(second, "pets")
+    assert list(history.waited()) == ["m1", "m2"]
+    assert history.add(first, "pets") == 0
+
+
+def test_shards_of_one_day_are_added_one_after_the_other(history: History) -> None:
+    """Also with what was added before, and where all of them are labs."""
+    one, other = on(1, day="d"), on(2, day="d")
+    assert history.add([one, real(1, day="d")], "pets") == 2
+    assert history.add([real(1, day="d", uid="u8")], "pets") == 1
+    assert history.add([other, one], "pets") == 1
+    assert history.add([one], "pets") == history.add([other], "pets") == 0
+
+
+def test_the_line_of_another_version_is_the_same_result(history: History) -> None:
+    """A key more or less does not make another result of it."""
+    history.add([on(1)], "pets")
+    with sqlite3.connect(history.path) as store:
+        store.execute("UPDATE result SET status = 'survived', line = '!' || line")
+    store.close()
+    history.add([on(1)], "pets")
+    assert history.trends()[0].directions[AVAILABILITY].killed == 1
+
+
+def test_whether_a_day_of_a_name_is_there_can_be_asked(history: History) -> None:
+    """Of any plan and place; asking makes no file."""
+    assert not history.knows("d01")
+    assert not history.path.parent.exists()
+    history.add([on(1)], "pets")
+    assert (history.knows("d01"), history.knows("d1"), history.knows("")) == (True, False, False)
 
 
 def test_a_mutant_that_was_not_run_is_not_remembered_as_tried(history: History) -> None:
@@ -104,6 +157,33 @@ def test_a_regression_in_one_direction_is_one(history: History) -> None:
     history.add([on(1, detectors=seen, **both)], "pets")
     history.add([on(2, detectors=seen[:1], **both)], "pets")
     assert [one.direction for one in history.regressions()] == ["security"]
+
+
+def test_a_regression_names_who_noticed_in_its_direction(history: History) -> None:
+    """Not who noticed first in the other one; the soonest first."""
+    seen = [
+        detector("A", after=100, judges="availability"),
+        detector("C", after=900, judges="security"),
+        detector("B", after=300, judges="security"),
+        detector("D", False, judges="security"),
+    ]
+    both = {"class": "both", "by": "A"}
+    history.add([on(1, detectors=seen, **both)], "pets")
+    silent = [seen[0], *(one | {"noticed": False, "after_ms": None} for one in seen[1:])]
+    history.add([on(2, detectors=silent, **both)], "pets")
+    (one,) = history.regressions()
+    assert (one.direction, one.by) == ("security", "B, C")
+
+
+def test_where_nobody_can_tell_nothing_regressed(history: History) -> None:
+    """Nor is it the last judgement: a day on which the detector cannot tell hides nothing."""
+    both = {"class": "both"}
+    first = detector("A", judges="availability")
+    history.add([on(1, detectors=[first, detector("S", judges="security")], **both)], "pets")
+    history.add([on(2, detectors=[first, detector("S", None, judges="security")], **both)], "pets")
+    assert history.regressions() == []
+    history.add([on(3, detectors=[first, detector("S", False, judges="security")], **both)], "pets")
+    assert [(one.killed, one.by) for one in history.regressions()] == [("d01", "S")]
 
 
 def test_lab_clusters_and_plans_are_kept_apart(history: History) -> None:
@@ -156,6 +236,26 @@ def test_a_judgement_decays(history: History) -> None:
 
     assert told(soon) == [("killed", "killed", None), ("unknown", "unknown", judged)]
     assert told(late)[0] == ("unknown", "killed", soon)
+
+
+@pytest.mark.parametrize("ended", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_line_with_a_date_that_nobody_can_mean_spoils_nothing(
+    history: History, ended: str
+) -> None:
+    """It counts as one without a date, also where an older version has written it down."""
+    history.add([on(1), on(2, "m2", ended=ended)], "pets")
+    judged = datetime(2026, 11, 1, 10, tzinfo=UTC)
+    none = datetime(1970, 1, 1, tzinfo=UTC)
+    days = [("d02", none), ("d01", judged)]
+    assert [(one.day, one.ended) for one in history.trends()] == days
+    with sqlite3.connect(history.path) as store:
+        seconds = datetime.fromisoformat(ended).timestamp()
+        store.execute("UPDATE result SET ended = ? WHERE mutant = 'm2'", [seconds])
+    store.close()
+    assert [(one.day, one.ended) for one in history.trends()] == days
+    assert history.waited() == {"m1": judged, "m2": none}
+    assert [one.judged for one in history.remembered(judged)] == [judged, none]
+    assert history.add([on(2, "m2", ended=ended)], "pets") == 0
 
 
 def test_it_is_its_owners_alone(history: History) -> None:
@@ -211,6 +311,34 @@ def test_what_is_not_ours_is_a_sentence_and_left_as_it_is(
     assert history.path.read_bytes() == before
 
 
+def test_an_empty_file_says_nothing_and_can_be_added_to(history: History) -> None:
+    """Somebody is about to make its tables, or was ended before."""
+    history.path.parent.mkdir()
+    history.path.touch()
+    assert (history.trends(), history.waited(), history.knows("d01")) == ([], {}, False)
+    assert history.path.read_bytes() == b""
+    assert history.add([on(1)], "pets") == 1
+
+
+def test_what_a_killed_process_began_is_taken_back(history: History, tmp_path: Path) -> None:
+    """Also by who only looks: a day that begins would be refused for ever."""
+    history.add([on(1)], "pets")
+    with closing(sqlite3.connect(history.path, isolation_level=None)) as store:
+        store.execute("PRAGMA journal_mode = DELETE").fetchone()
+        store.execute("PRAGMA cache_size = 1")
+        store.execute("BEGIN IMMEDIATE")
+        row = "SELECT day || n, shard, mutant, place, plan, policy, family, status, availability"
+        row += ", security, signalled, by_whom, first_ms, ended, line FROM result"
+        numbers = "WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many LIMIT 99) "
+        store.execute(f"{numbers} INSERT INTO result {row}, many")
+        # As it would be there after a kill: the journal on the disk, and a part of the pages.
+        left = History(tmp_path / "left.sqlite")
+        for end in ("", "-journal"):
+            shutil.copy(f"{history.path}{end}", f"{left.path}{end}")
+    assert list(left.waited()) == ["m1"]
+    assert [one.day for one in left.trends()] == ["d01"]
+
+
 def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path: Path) -> None:
     """It names the option."""
     (tmp_path / "file").write_text("")
@@ -247,6 +375,7 @@ from tests.unit.test_gameday_history import on
 
 number = int(sys.argv[2])
 sys.stdin.readline()
+History(Path(sys.argv[1])).waited()
 for mutant in range(40):
     History(Path(sys.argv[1])).add([on(1, f"m{mutant}"), on(1, f"own-{number}-{mutant}")], "pets")
 """
@@ -254,7 +383,7 @@ for mutant in range(40):
 
 @pytest.mark.slow
 def test_several_processes_add_at_once(history: History) -> None:
-    """To a file that is not there yet: nothing is lost, nothing twice, nobody fails."""
+    """To a file that is not there yet, asking before: nothing is lost or twice, nobody fails."""
     command = [sys.executable, "-c", _WRITER, str(history.path)]
     root = Path(__file__).parents[2]
     writers = [

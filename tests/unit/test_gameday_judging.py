@@ -1,5 +1,6 @@
 """From a journal to a mutant's result: killed, survived, unknown, and why."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -131,6 +132,45 @@ def test_one_that_cannot_tell_leaves_it_unknown_unless_another_noticed() -> None
     assert judged(journal(word("A", None), word("B", True, 5))).status == "killed"
 
 
+@pytest.mark.parametrize(
+    ("by", "who"),
+    [
+        ("watchdog", "the watchdog"),
+        ("janitor", "the janitor"),
+        ("person", "a person"),
+        ("others", "kustomize-controller"),
+    ],
+)
+def test_a_fault_that_somebody_else_put_back_did_not_survive(by: str, who: str) -> None:
+    """What was silent may not have had its time; what noticed did notice."""
+    found = journal(word("A", False), word("B", True, 5))
+    found["acns_chaos"]["faults"][0]["restored"] |= {"by": by, "who": "kustomize-controller"}
+    told = judged(found)
+    assert [one.noticed for one in told.detectors] == [None, True]
+
+    found = journal(word("A", False))
+    found["acns_chaos"]["faults"][0]["restored"] |= {"by": by, "who": "kustomize-controller"}
+    told = judged(found)
+    assert (told.status, told.bit, told.restored) == ("unknown", True, True)
+    assert told.why == (
+        f"whether it was noticed cannot be told: A: {who} put the fault back, perhaps before its "
+        "time was over"
+    )
+
+
+def test_a_journal_without_our_section_does_not_say_that_all_is_back() -> None:
+    """It names no faults: nobody knows what stands. A section without one says that none did."""
+    found = journal(word("A", True, 5))
+    bare = signed(journal(word("A", True, 5)))
+    del bare["acns_chaos"]
+    files = {"day": "d1", "shard": "u1/pets", "position": 1, "place": PLACE, "files": ("a", "b")}
+    told = result_of(bare, found["experiment"], **files)
+    assert (told.status, told.restored) == ("unknown", None)
+    assert parse(told.line()).restored is None
+    found["acns_chaos"]["faults"] = []
+    assert judged(found).restored is True
+
+
 def test_a_fault_that_did_not_bite_is_unknown_whoever_noticed() -> None:
     """A witness that saw nothing, or could not tell."""
     found = journal(word("A", True, 5))
@@ -201,6 +241,8 @@ def test_a_journal_of_another_experiment_is_no_evidence(spoilt: str) -> None:
         files=("a", "b"),
     )
     assert (told.status, told.why) == ("unknown", "the journal is of another experiment")
+    # Whether this one's fault bit, and is back, such a journal does not say.
+    assert (told.bit, told.restored) == (None, None)
 
 
 def test_words_of_another_probe_are_no_detectors() -> None:
@@ -213,3 +255,35 @@ def test_words_of_another_probe_are_no_detectors() -> None:
         "unknown",
         "its detectors were not asked",
     )
+
+
+@pytest.mark.parametrize(
+    ("dropped", "kinds", "others"),
+    [
+        ((0.1,), ("alert",), False),
+        ((0.1, 0.2), ("alert",), True),
+        ((), ("alert",), None),
+        ((0.1,), ("alert", "claim"), None),
+    ],
+)
+def test_a_kill_by_alerts_says_whether_others_used_the_flow(
+    dropped: tuple[float, ...], kinds: tuple[str, ...], others: bool | None
+) -> None:
+    """One connection is the run's own; a claim asks for itself, whoever else does."""
+    began = datetime(2026, 11, 22, 9, 0, 10, tzinfo=UTC)
+    found = journal(*({**word(kind, True, 800), "kind": kind} for kind in kinds))
+    run_of(found, NOTICED)["output"]["evidence"]["submitted"] = began.isoformat()
+    flows = run_of(found, DROPS)
+    flows["activity"]["provider"]["func"] = "read_flows"
+    flows["output"]["evidence"] |= {
+        "query": {"verdict": "DROPPED"},
+        "connections": [(began + timedelta(seconds=one)).isoformat() for one in dropped],
+        "hubble": {"complete": True},
+    }
+    told = judged(found)
+    assert (told.status, told.others) == ("killed", others)
+
+
+def test_whether_others_used_the_flow_matters_to_kills_only() -> None:
+    """Nothing is said of what nobody noticed."""
+    assert judged(journal(word("A", False))).others is None

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from acns_chaos.errors import GameDayError
 from acns_chaos.gameday.merge import NOT_RUN, Expected, Merged, Part, expected_of, read_parts, unite
+from acns_chaos.gameday.own import Own, read_own, unite_own
 from acns_chaos.gameday.results import Result
+from acns_chaos.gameday.scoring import NOT_RESTORED, day_of
 from tests.tiers import examples
 from tests.unit.gameday_results import DAY, document, result
 
@@ -81,6 +84,27 @@ def test_each_mutant_counts_once_and_the_order_makes_no_difference(
     cut = chance.randint(0, len(again))
     halves = [unite(part(one) for one in half) for half in (again[:cut], again[cut:])]
     assert unite(Part("half", half.results) for half in halves).results == merged.results
+
+
+@given(PARTS, st.data())
+@examples(60)
+def test_what_was_not_restored_in_any_run_is_not_lost(
+    parts: list[list[Result]], data: st.DataObject
+) -> None:
+    """Whichever run counts, wherever it comes from, and what was united before."""
+    every = [one for each in parts for one in each]
+    chosen = data.draw(st.sets(st.sampled_from(range(len(every))))) if every else set()
+    marked = [
+        replace(one, outcome="NOT_RESTORED", restored=False) if number in chosen else one
+        for number, one in enumerate(every)
+    ]
+    done = day_of([part([one]) for one in marked])
+    assert (done.code == NOT_RESTORED) is bool(chosen)
+    cut = data.draw(st.integers(0, len(marked)))
+    halves = [unite([part(half)]) for half in (marked[:cut], marked[cut:])]
+    again = day_of(part([*half.results, *half.differing]) for half in halves)
+    assert again.code == done.code
+    assert {*again.not_restored} == {*done.not_restored}
 
 
 @given(PARTS, st.integers(0, 4000), st.randoms(use_true_random=False))
@@ -158,6 +182,41 @@ def test_results_of_several_days_are_one_day_only_when_it_is_named() -> None:
     assert [one.day for one in unite(parts, day="d2").results] == ["d2"]
 
 
+def test_a_plan_of_another_day_expects_nothing(tmp_path: Path) -> None:
+    """Neither shards nor mutants, nor has it to be the same plan; one without a day counts."""
+    chosen = [{"mutant": "m1", "policy": "pets/front", "class": "closes", "shard": "s1"}]
+    mine = expected_of({"day": "d1", "plan": PLAN, "selection": chosen})
+    other = expected_of({"day": "d2", "plan": PLAN | {"name": "other"}, "shards": ["s9"]})
+    parts = [Part("a", (result(day="d1", shard="s1"),), mine), Part("b", (), other)]
+    merged = unite(parts, day="d1")
+    assert (merged.complete, merged.expected.plan) == (True, "pets")
+    none = replace(mine, day="")
+    assert unite([replace(parts[0], expected=none)], day="d1").expected.minimum == mine.minimum
+
+
+def test_experiments_are_united_as_results_are() -> None:
+    """What ended first counts, the other run is named, and what nobody ran is known."""
+    first = Own("1. x", "HELD", "", "j", "2026-11-23T10:00:00+00:00", "s1")
+    later = replace(first, outcome="NOT_RESTORED", ended="2026-11-23T11:00:00+00:00")
+    blank = Own("2. y", "", NOT_RUN, "", "", "s1")
+    for found in permutations([first, later, first]):
+        told = unite_own(found, [replace(blank, name="1. x"), blank])
+        assert (told.counted, told.differing, told.not_run) == ((first,), (later,), (blank,))
+        assert told.left == (later,)
+
+
+def test_a_broken_file_of_experiments_is_said_and_a_cut_line_is_none(tmp_path: Path) -> None:
+    """What comes from elsewhere may hold anything."""
+    file = tmp_path / "experiments.jsonl"
+    whole = Own("1. x", "HELD", "", "j", "2026-11-23T10:00:00+00:00", "s1", "d1")
+    file.write_text("[1]\n" + whole.line() + "\n" + whole.line().removesuffix("}\n"))
+    assert read_own(file) == (
+        [whole],
+        [f"{file}, line 1 is no experiment of a plan, and was left out."],
+    )
+    assert read_own(tmp_path / "none") == ([], [])
+
+
 def test_the_lab_and_a_cluster_are_not_united() -> None:
     """Also where only the plan says where it was meant to be."""
     cluster = {"kind": "cluster", "label": "prod", "uid": "u2"}
@@ -203,6 +262,10 @@ def test_the_plan_says_what_is_expected(shape: str) -> None:
     assert (mutant.policy, mutant.where, mutant.why) == ("pets/front", "spec.ingress[0]", NOT_RUN)
     assert found.shards == {"u1/pets"}
     # What is written for united results says the same.
+    assert expected_of(json.loads(json.dumps(found.as_json()))) == found
+    more = {"experiments": [{"name": "1. x.json", "namespace": "pets"}, {"name": ""}, 3]}
+    found = expected_of({"day": DAY, "plan": PLAN, "place": place} | more)
+    assert ([one.key for one in found.own], found.selects) == ([("u1/pets", "1. x.json")], False)
     assert expected_of(json.loads(json.dumps(found.as_json()))) == found
 
 

@@ -2,9 +2,9 @@
 
 import copy
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -13,11 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.cli import main
-from acns_chaos.errors import DocumentError, TargetRefused
-from acns_chaos.gameday.alert_rules import read_rules
+from acns_chaos.cluster.kube import Api
+from acns_chaos.errors import DocumentError, GameDayError, TargetRefused
+from acns_chaos.gameday import preparing
+from acns_chaos.gameday.alert_rules import AlertRule, read_rules
+from acns_chaos.gameday.estimate import Pace
 from acns_chaos.gameday.plan import cluster_of, plan_of, read_plan
 from acns_chaos.gameday.plan_checks import KEYWORDS, breach, schema
 from acns_chaos.gameday.plan_values import Detector
+from acns_chaos.gameday.preparing import require_time
 from acns_chaos.gameday.times import Blackout, seconds_of, told
 from acns_chaos.policy.operators import OPERATORS
 from tests.tiers import examples
@@ -36,7 +40,7 @@ SMALL: Json = {
 WHOLE: Json = {
     "schema": 1,
     "name": "whole",
-    "target": {"cluster": "lab", "namespaces": ["pets", "far"]},
+    "target": {"cluster": "lab", "namespaces": ["pets", "far"], "beside": ["checkout"]},
     "lab": {"world": "pets", "rules": "rules.yaml"},
     "mutants": {
         "policies": ["allow-*", "far/web"],
@@ -505,3 +509,104 @@ def test_the_page_has_every_key() -> None:
     page = (ROOT / "docs" / "gamedays.md").read_text("utf-8")
     keys = {key for _, one in places(dict(schema())) for key in one.get("properties", {})}
     assert {key for key in keys if f"`{key}" not in page and f"{key}:" not in page} == set()
+
+
+# --- time to notice -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("detector", "rule", "per_run", "least"),
+    [
+        # Three times 30 s and what it takes besides.
+        ({"claim": "claim.json", "every": "10m"}, {}, "5m", 1905),
+        ({"claim": "claim.json", "every": "10m"}, {}, "1904s", 1905),
+        ({"claim": "claim.json", "every": "10m"}, {}, "1905s", 0),
+        ({"claim": "claim.json", "every": "60s"}, {}, "5m", 0),
+        ({"alert": "Drops"}, {"held": 300.0}, "5m", 1185),
+        ({"alert": "Drops"}, {"held": 300.0}, "20m", 0),
+        ({"alert": "Drops", "deadline": "290s"}, {}, "5m", 305),
+    ],
+)
+def test_a_mutant_stands_for_as_long_as_each_detector_has(
+    folder: Path, detector: Json, rule: Json, per_run: str, least: int
+) -> None:
+    """Whatever its deadline follows from: silence by haste would count as survival."""
+    more = {"for": "security"} | (
+        {"runs": {"cronjob": "pets/claims"}} if "claim" in detector else {}
+    )
+    document = {**SMALL, "detectors": [*SMALL["detectors"], detector | more]}
+    if "alert" in detector:
+        document["detectors"] = [detector | more]
+    plan = read_plan(written(folder, document | {"limits": {"per_run": per_run}}))
+    rules = {"Drops": AlertRule("Drops", 60.0, **rule)}
+    pace = Pace(30.0, usual=60.0)
+    if not least:
+        require_time(plan, rules, pace)
+        return
+    with pytest.raises(GameDayError) as caught:
+        require_time(plan, rules, pace)
+    name = detector.get("alert") or "claim"
+    assert f"The {'alert' if 'alert' in detector else 'claim'} {name} has " in str(caught.value)
+    assert f"`per_run: {least}s`" in str(caught.value)
+
+
+def test_a_plan_that_leaves_too_little_time_is_refused_before_anything_is_tried(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a detector has follows from what was measured there, so only then it is known."""
+    claim = {"claim": "claim.json", "every": "10m", "for": "security"}
+    document = {**SMALL, "detectors": [claim | {"runs": {"cronjob": "pets/claims"}}]}
+    monkeypatch.setattr(preparing, "_pace", lambda *_, **__: (Pace(30.0), {}, []))
+    monkeypatch.setattr(preparing, "look", lambda *_, **__: pytest.fail("it was looked at"))
+    with pytest.raises(GameDayError, match="has 31 min 30 s to notice here"):
+        preparing.prepare(read_plan(written(folder, document)), cast("Api", None), {}, in_lab=False)
+
+
+def test_a_plan_without_mutants_has_nothing_to_stand(folder: Path) -> None:
+    """Its experiments have deadlines of their own."""
+    claim = {"claim": "claim.json", "every": "10m", "for": "security"}
+    document = {**SMALL, "experiments": ["experiment.json"]}
+    document["detectors"] = [claim | {"runs": {"cronjob": "pets/claims"}}]
+    del document["mutants"]
+    require_time(read_plan(written(folder, document)), {}, Pace(30.0))
+
+
+@pytest.mark.parametrize(
+    ("file", "pace"),
+    [
+        ("gamedays/pets.yaml", Pace(1.0)),
+        ("deploy/gameday/plan.yaml", Pace(30.0, usual=60.0)),
+        ("deploy/gameday/plan.yaml", Pace(60.0, usual=60.0)),
+    ],
+)
+def test_shipped_plans_leave_each_detector_its_time(file: str, pace: Pace) -> None:
+    """In the lab, and on a cluster that is scraped twice or once a minute."""
+    plan = read_plan(ROOT / file)
+    require_time(plan, plan.rules, pace)
+
+
+@given(
+    st.datetimes(*(datetime(2026, month, 1) for month in (1, 12))),  # noqa: DTZ001 - gets its zone below
+    st.floats(0, 7200),
+)
+@examples(50)
+def test_hours_that_begin_within_some_seconds_are_known(moment: datetime, within: float) -> None:
+    """As if each second were looked at; hours begin with a minute."""
+    at = moment.replace(tzinfo=UTC)
+    hours = {"from": "16:00", "to": "16:01", "zone": "Europe/Berlin"}
+    plan = plan_of({**SMALL, "blackout": [hours]}, Path())
+    found = plan.blackout_at(at, within)
+    last = at + timedelta(seconds=within)
+    begins = [
+        at.replace(hour=hour, minute=0, second=0, microsecond=0) + timedelta(days=days)
+        for days in (0, 1)
+        for hour in (14, 15)
+    ]
+    expected = [
+        one
+        for one in begins
+        if plan.blackout[0].until(one) and at < one + timedelta(minutes=1) and one <= last
+    ]
+    assert (found is not None) == bool(expected)
+    if found:
+        assert found[1] == expected[0] + timedelta(minutes=1)

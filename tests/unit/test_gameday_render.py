@@ -1,7 +1,9 @@
 """A fleet's game day: clusters in, manifests out; and what each of its pods becomes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,13 +13,17 @@ from click.testing import CliRunner, Result
 from acns_chaos.cli.gameday.render import render
 from acns_chaos.cli.gameday.shard import shard
 from acns_chaos.errors import AcnsChaosError
+from acns_chaos.gameday.plan import plan_of
 from acns_chaos.gameday.plan_checks import KEYWORDS, breach
 from acns_chaos.gameday.render import fleet as fleets
-from acns_chaos.gameday.render.argo import STORES, argo
+from acns_chaos.gameday.render import reaching
+from acns_chaos.gameday.render.argo import argo
 from acns_chaos.gameday.render.cost import ONE, cost, table
 from acns_chaos.gameday.render.fleet import Cluster, Fleet, clusters_schema, name_of, read_fleet
 from acns_chaos.gameday.render.jobs import jobs
 from acns_chaos.gameday.render.pods import Settings
+from acns_chaos.gameday.render.sizes import longest, merging_memory, mutants_of
+from acns_chaos.gameday.scoring import write_whole
 from tests.unit.json_schema import faults_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +47,20 @@ def clusters(tmp_path: Path) -> Path:
     file = tmp_path / "clusters.yaml"
     file.write_text(CLUSTERS)
     return file
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A cluster that every kubeconfig leads to, with the uid that it says it has."""
+    found = SimpleNamespace(uid="6a1c0b6e-0000-4000-8000-000000000001", asked=[])
+
+    def connect(choice: Any, kubeconfig: str) -> Any:
+        found.asked.append((choice.context, kubeconfig))
+        return SimpleNamespace(close=lambda: None), choice.context
+
+    monkeypatch.setattr(reaching, "connect", connect)
+    monkeypatch.setattr(reaching, "describe", lambda *_: found)
+    return found
 
 
 @pytest.fixture
@@ -176,7 +196,13 @@ def test_a_shards_plan_is_the_plan_but_for_where(fleet: Fleet) -> None:
     """Target and paths differ, so that its results can be united with the others'."""
     told = fleet.clusters[1].as_json(1)
     made = fleets.shard_document(fleet.plan.document, told, 1, PLAN.parent)
-    assert made["target"] == {"cluster": "shop-us", "namespaces": ["checkout"]}
+    assert made["target"] == {
+        "cluster": "shop-us",
+        "namespaces": ["checkout"],
+        # Where other shards make mistakes at the same time.
+        "beside": ["pets", "billing"],
+    }
+    plan_of(made, PLAN.parent, "a shard")
     claim = made["detectors"][2].pop("claim")
     assert Path(claim).is_absolute()
     assert Path(claim).is_file()
@@ -187,7 +213,9 @@ def test_a_shards_plan_is_the_plan_but_for_where(fleet: Fleet) -> None:
     assert made == same
 
 
-def test_a_pod_becomes_a_run(tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_becomes_a_run(
+    tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, reached: SimpleNamespace
+) -> None:
     """With its own plan, the cluster's variables, and the index that Kubernetes tells."""
     became: list[Any] = []
     monkeypatch.setattr("os.execve", lambda *given: became.append(given))
@@ -209,8 +237,29 @@ def test_a_pod_becomes_a_run(tmp_path: Path, fleet: Fleet, monkeypatch: pytest.M
     assert environ["ACNS_CHAOS_PROMETHEUS_URL"] == "https://prometheus.eu.example.com"
     assert environ["KUBECONFIG"] == "/access/kubeconfig"
     assert json.loads(mine.read_text())["target"]["cluster"] == "aks-shop-eu"
+    assert reached.asked == [("aks-shop-eu", "/access/kubeconfig")]
 
 
+def test_the_keys_of_another_cluster_are_refused(
+    tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, reached: SimpleNamespace
+) -> None:
+    """Where the uid is known and can be read, before anything is run; else nothing is said."""
+    became: list[Any] = []
+    monkeypatch.setattr("os.execve", lambda *given: became.append(given))
+    cluster = tmp_path / "cluster.json"
+    cluster.write_text(json.dumps(fleet.clusters[0].as_json(1)))
+    given = [str(PLAN), "--cluster", str(cluster), "--day", "d", "--out", str(tmp_path / "out")]
+    reached.uid = "another"
+    done = CliRunner().invoke(shard, [*given, "--index", "0"])
+    assert isinstance(done.exception, AcnsChaosError)
+    assert "shop-eu leads to the cluster with the uid another" in str(done.exception)
+    assert (became, (tmp_path / "out").exists()) == ([], False)
+    reached.uid = ""
+    assert CliRunner().invoke(shard, [*given, "--index", "0"]).exit_code == 0
+    assert len(became) == 1
+
+
+@pytest.mark.usefixtures("reached")
 def test_a_pod_that_was_lost_is_gone_on_with(
     tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +276,19 @@ def test_a_pod_that_was_lost_is_gone_on_with(
     command = became[0][1]
     assert command[command.index("--resume") + 1] == str(folder)
     assert "--day" not in command
+
+
+def test_a_share_that_refuses_modes_is_written_to(
+    tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over SMB only whoever mounted it may set one, and nothing rests on that."""
+
+    def refused(file: Path, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(file))
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    write_whole(tmp_path / "day/0.plan.json", "{}")
+    assert [one.name for one in (tmp_path / "day").iterdir()] == ["0.plan.json"]
 
 
 @pytest.mark.parametrize(
@@ -315,18 +377,68 @@ def test_a_workflow_unites_whatever_became_of_its_shards(fleet: Fleet) -> None:
         ("shop-eu", "1"),
         ("shop-us", "3"),
     ]
-    given, taken = one["outputs"]["artifacts"][0], merge["inputs"]["artifacts"][0]
-    assert given["azure"]["blob"].startswith(taken["azure"]["blob"] + "/")
+    (taken,) = merge["inputs"]["artifacts"]
+    assert taken["s3"]["key"] == "{{workflow.name}}/results"
+    whole, *few = one["outputs"]["artifacts"]
+    assert (whole["path"], whole["s3"]["key"].split("/")[1]) == ("/days", "shards")
+    assert all(each["s3"]["key"].startswith(taken["s3"]["key"] + "/") for each in few)
 
 
-@pytest.mark.parametrize("store", STORES)
-def test_a_workflow_template_is_as_argo_describes_it(fleet: Fleet, store: str) -> None:
+@pytest.mark.parametrize(
+    ("more", "files"),
+    [
+        ({}, ["plan.json", "results.jsonl"]),
+        ({"experiments": ["e.json"]}, ["plan.json", "experiments.jsonl", "results.jsonl"]),
+        ({"experiments": ["e.json"], "mutants": None}, ["plan.json", "experiments.jsonl"]),
+    ],
+)
+def test_merging_gets_what_it_reads_and_no_journals(
+    fleet: Fleet, more: dict[str, Any], files: list[str]
+) -> None:
+    """A file of each shard that such a day always writes; an optional one can hang Argo 3.7.1."""
+    wanted = fleet.plan.mutants if "mutants" not in more else None
+    plan = replace(fleet.plan, mutants=wanted, document={**fleet.plan.document, **more})
+    (template,) = of_kind(argo(replace(fleet, plan=plan), SETTINGS), "WorkflowTemplate")
+    one = template["spec"]["templates"][2]
+    _, *few = one["outputs"]["artifacts"]
+    shard_of = "{{inputs.parameters.cluster}}/{{inputs.parameters.index}}"
+    assert [each["path"] for each in few] == [f"/days/{shard_of}/{file}" for file in files]
+    keys = [each["s3"]["key"] for each in few]
+    assert keys == ["{{workflow.name}}/results/" + f"{shard_of}/{file}" for file in files]
+    assert not any("optional" in each for each in few)
+    # Where the shard writes them.
+    arguments = one["container"]["args"]
+    assert arguments[arguments.index("--out") + 1] == "/days/{{inputs.parameters.cluster}}"
+
+
+def test_argos_own_container_has_a_token_to_mount(fleet: Fleet) -> None:
+    """Since Kubernetes 1.24 nobody makes the Secret that Argo looks for by this name."""
+    made = argo(fleet, SETTINGS)
+    (secret,) = of_kind(made, "Secret")
+    (template,) = of_kind(made, "WorkflowTemplate")
+    account = template["spec"]["executor"]["serviceAccountName"]
+    assert template["spec"]["automountServiceAccountToken"] is False
+    assert secret["metadata"] == {
+        "name": f"{account}.service-account-token",
+        "namespace": "acns-chaos-fleet",
+        "annotations": {"kubernetes.io/service-account.name": account},
+    }
+    assert secret["type"] == "kubernetes.io/service-account-token"
+    assert account in [one["metadata"]["name"] for one in of_kind(made, "ServiceAccount")]
+
+
+def test_a_workflow_template_is_as_argo_describes_it(fleet: Fleet) -> None:
     """Held against the part of its schema that we wrote down, and a slip is seen by it."""
     schema = json.loads((ROOT / "tests/data/argo/workflowtemplate.json").read_text())
-    (template,) = of_kind(argo(fleet, Settings(store=store)), "WorkflowTemplate")
+    (template,) = of_kind(argo(fleet, SETTINGS), "WorkflowTemplate")
     assert faults_of(template, schema, schema) == []
     template["spec"]["templates"][0]["dag"]["failfast"] = True
-    assert faults_of(template, schema, schema) == ["spec.templates[0].dag has failfast"]
+    template["spec"]["templates"][3]["inputs"]["artifacts"][0]["azure"] = {"blob": "x"}
+    assert faults_of(template, schema, schema) == [
+        "spec.templates[0].dag has failfast",
+        "spec.templates[3].inputs.artifacts[0].azure lacks endpoint",
+        "spec.templates[3].inputs.artifacts[0].azure lacks container",
+    ]
 
 
 def test_names_in_a_workflow_lead_somewhere(fleet: Fleet) -> None:
@@ -359,6 +471,29 @@ def test_long_names_fit_and_stay_apart(fleet: Fleet) -> None:
     assert len(set(names)) == len(names)
     assert all(len(f"{name}-99999") <= 63 for kind, name in names if kind == "Job")
     assert name_of("a", "", "b") == "a-b"
+
+
+@pytest.mark.parametrize("name", ["merge", "ab12cd-merge"])
+def test_a_cluster_may_be_called_as_the_last_step_is(fleet: Fleet, name: str) -> None:
+    """Its Job and the merging one have two names."""
+    one = (Cluster(name, "c", "s", ("a",)),)
+    made = of_kind(jobs(replace(fleet, clusters=one), SETTINGS), "Job")
+    assert len({job["metadata"]["name"] for job in made}) == len(made) == 2
+
+
+def test_only_pods_have_a_deadline(fleet: Fleet) -> None:
+    """A Job's own would also run while a quota of pods lets it make none."""
+    for one in of_kind(jobs(fleet, Settings(day="day-1", lasts=600)), "Job"):
+        assert "activeDeadlineSeconds" not in one["spec"]
+        if not one["spec"].get("suspend"):
+            assert one["spec"]["template"]["spec"]["activeDeadlineSeconds"] == 600
+
+
+def test_one_namespace_of_a_cluster_at_a_time(fleet: Fleet) -> None:
+    """Unless asked otherwise: a neighbour's alert would count as noticing."""
+    assert (Settings().at_once, Settings().parallel) == (1, 1)
+    found = {one.name: one.default for one in render.params}
+    assert (found["at_once"], found["parallel"]) == (1, 1)
 
 
 def test_jobs_of_another_day_have_other_names(fleet: Fleet) -> None:
@@ -411,10 +546,47 @@ def test_expected_shards_that_are_too_many_are_left_out(fleet: Fleet) -> None:
 
 def test_the_volume_has_room_for_all_journals(fleet: Fleet) -> None:
     """Twice what journals took, for as many mutants as the plan allows."""
-    for found, room in ((fleet, "10Gi"), (many(fleet, 1000, 200), "1252Gi")):
+    for found, room in ((fleet, "10Gi"), (many(fleet, 100, 200), "126Gi")):
         (claim,) = of_kind(jobs(found, SETTINGS), "PersistentVolumeClaim")
         assert claim["spec"]["resources"] == {"requests": {"storage": room}}
         assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def with_mutants(fleet: Fleet, **more: Any) -> Fleet:
+    """The fleet with another selection in its plan."""
+    assert fleet.plan.mutants is not None
+    return replace(fleet, plan=replace(fleet.plan, mutants=replace(fleet.plan.mutants, **more)))
+
+
+def test_how_many_mutants_there_are_goes_by_pods(fleet: Fleet) -> None:
+    """A plan's `most` is of each pod; without it each namespace has about fifty."""
+    large = many(fleet, 10, 200, per_pod=40)
+    assert mutants_of(with_mutants(large, most=5)) == 10 * 5 * 5
+    assert mutants_of(with_mutants(large, most=0)) == 10 * 200 * 50
+
+
+@pytest.mark.parametrize(("engine", "kind"), [(jobs, "Job"), (argo, "WorkflowTemplate")])
+def test_merging_has_memory_for_all_results(fleet: Fleet, engine: Any, kind: str) -> None:
+    """About 32 kB for each mutant, and what is too much for one pod is refused with a way out."""
+    found = with_mutants(many(fleet, 100, 40, per_pod=40), most=200)
+    assert merging_memory(found) == 256 + 611
+    last = pods(of_kind(engine(found, SETTINGS), kind))[-1]["containers"][0]
+    assert last["args"][0] == "merge"
+    assert last["resources"]["limits"] == {"memory": "867Mi"}
+    assert last["resources"]["requests"]["memory"] == "434Mi"
+    with pytest.raises(AcnsChaosError, match=r"1,000,100 results.*: lower mutants\.most"):
+        engine(with_mutants(found, most=10_001), SETTINGS)
+    with pytest.raises(AcnsChaosError, match=r"10,000,000 results.*: write mutants\.most"):
+        engine(with_mutants(many(fleet, 1000, 200, per_pod=40), most=0), SETTINGS)
+
+
+def test_how_long_a_pod_takes_at_most_is_known(fleet: Fleet) -> None:
+    """By the longest estimate of a mutant, and no longer than the plan's budget."""
+    found = many(fleet, 1, 80, per_pod=40)
+    assert longest(with_mutants(found, most=200, budget=0.0), 1) == 200 * ONE.most
+    assert longest(with_mutants(found, most=200, budget=0.0), 4) == 50 * ONE.most
+    assert longest(with_mutants(found, most=0, budget=0.0), 1) == 40 * 50 * ONE.most
+    assert longest(with_mutants(found, most=200, budget=7200.0), 1) == 7200
 
 
 def test_what_a_fleet_costs_is_as_the_page_tells() -> None:
@@ -428,6 +600,7 @@ def test_what_a_fleet_costs_is_as_the_page_tells() -> None:
     # By hand: 200 namespaces, four at once, 47 mutants of 112 s each.
     assert (one.pods, one.at_once) == (200_000, 4_000)
     assert one.hours == pytest.approx(50 * 47 * 112 / 3600)
+    assert one.pod_longest == pytest.approx(47 * 346 / 3600)
     assert one.requests == pytest.approx(200_000 * (53 + 47 * (100 + 7.2 * 112)))
 
 
@@ -447,6 +620,8 @@ def test_it_writes_yaml_without_surprises(clusters: Path, tmp_path: Path, engine
     done = rendered(clusters, "--engine", engine, "-o", str(file))
     assert (done.exit_code, "4 pods for 2 clusters" in done.output) == (0, True)
     assert "1 of 2 clusters have no uid" in done.output
+    # Client-side, 256 KiB are the end: what was applied goes into an annotation.
+    assert f"kubectl apply --server-side -f {file} applies it" in done.output
     text = file.read_text()
     assert "&id" not in text
     plan = of_kind(list(yaml.safe_load_all(text)), "ConfigMap")[0]
@@ -472,3 +647,19 @@ def test_settings_that_kubernetes_would_refuse_are_refused(
     """By the option's name."""
     done = rendered(clusters, "--engine", "jobs", *wrong)
     assert (done.exit_code, wrong[0] in done.output) == (2, True)
+
+
+def test_a_pod_that_would_be_ended_early_is_told_before(clusters: Path, tmp_path: Path) -> None:
+    """With the `--lasts` that would do; and that a default volume may be none of many nodes."""
+    text = PLAN.read_text().replace("most: 48", "most: 200").replace("  budget: 4h\n", "")
+    (tmp_path / "plan.yaml").write_text(text)
+    claim = "rabbitmq-kept-from-product-service.json"
+    (tmp_path / claim).write_text((PLAN.parent / claim).read_text())
+    given = [str(tmp_path / "plan.yaml"), "--clusters", str(clusters), "--engine", "jobs"]
+    told = CliRunner().invoke(render, given).stderr
+    assert "takes about 19 h 13 min, and --lasts ends it after 6 h: write --lasts 21h" in told
+    assert "name one for NFS with --storage-class" in told
+    calm = [*given, "--lasts", "21h", "--storage-class", "azurefile-csi-nfs"]
+    told = CliRunner().invoke(render, calm).stderr
+    assert "Note: 1 of 2 clusters have no uid" in told
+    assert len(told.splitlines()) == 1

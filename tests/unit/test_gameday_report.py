@@ -61,6 +61,13 @@ class TestPage:
         assert "No cluster was touched: this tells what these detectors notice" in page
         assert '@top-left { content: "LAB\\20 \\28 simulated\\29 "' in page
 
+    def test_a_kill_by_the_runs_own_packets_says_so(self, tmp_path):
+        """Who listens would notice once somebody uses the flow."""
+        first, *others = small()
+        page = document("html", told(tmp_path, first | {"others": False}, *others))
+
+        assert page.count("when only the run itself used the flow") == 1
+
     def test_survivors_come_before_the_matrix_with_what_would_have_noticed(self, tmp_path):
         """Mistake, prediction, the signal nobody listened to, the rule's text, and the fold."""
         page = document("html", told(tmp_path, *small()))
@@ -142,11 +149,50 @@ class TestPage:
         assert (since, last) == ("2026-10-20", "killed on 2026-10-01")
         assert ("m4" in four, held) == (True, "killed on 2026-11-01, holds until 2026-12-01")
 
+    def test_what_is_undecided_is_told_beside_the_score_and_with_its_reason(self, tmp_path):
+        """In every form; it is in the table of who noticed what, and among no survivors."""
+        cannot = "it cannot be asked: Prometheus is down"
+        mute = detector("StorefrontDrops", None, judges="availability") | {"why": cannot}
+        deaf = detector("closed", None, judges="security") | {"why": cannot}
+        why = f"whether it was noticed cannot be told: StorefrontDrops: {cannot}"
+        heard = detector("StorefrontDrops", judges="availability")
+        found = told(
+            tmp_path,
+            line("m1", "unknown", bit=True, detectors=[mute], why=why, position=1),
+            line("m2", detectors=[heard, deaf], position=2, **{"class": "both"}),
+        )
+        view, page, short = view_of(found), document("html", found), document("md", found)
+
+        said = "1 of 2 mistakes was noticed by somebody. Whether 1 was noticed cannot be told."
+        assert head_of(found).sentence == said
+        assert [(one.name, one.value) for one in view.figures[2:]] == [
+            ("Unheard", "0"),
+            ("Undecided", "2"),
+            ("Unknown", "0"),
+        ]
+        assert "1 of 2 faults that close flows noticed, 1 undecided" in view.figures[0].hint
+        assert [each[2:] for each in view.undecided] == [
+            ("availability", why),
+            ("security", f"closed: {cannot}"),
+        ]
+        assert 'id="undecided"' in page
+        assert (view.survivors, view.unknown) == ((), ())
+        cells = [row.cells for group in view.matrix.groups for row in group.rows]
+        assert cells[0][0].kind == UNABLE
+        assert f"undecided, {why}" in short.replace("\\", "")
+        assert f"1: {cannot} (1)" in [row[7] for row in view.standings]
+        root = ET.fromstring(document("junit", found))
+        messages = [one.get("message") for one in root.iter("skipped")]
+        assert messages == [
+            f"Undecided for availability, and counted as not noticed: {why}.",
+            f"Undecided for security, and counted as not noticed: closed: {cannot}.",
+        ]
+
     def test_nothing_judged_is_no_success(self, tmp_path):
         """A day of unknown mutants has no score, and says that nobody knows."""
         page = document("html", told(tmp_path, line("m1", "unknown")))
 
-        assert "Nothing was judged: 1 mistake is unknown." in page
+        assert "Nothing was judged. 1 was not run, or in a run that proves nothing." in page
         assert "Nobody knows: no mutant was judged." in page
         assert "MINIMUM REACHED" not in page
 
@@ -432,8 +478,13 @@ class TestCommand:
         """Of a whole day, and of one of which nothing is known."""
         shipped = resources.files("acns_chaos.gameday").joinpath("score_schema.json")
         schema = json.loads(shipped.read_text("utf-8"))
-        for number, lines in enumerate((results(20), [line("m1", "unknown")])):
-            found = read([make_day(tmp_path / str(number), lines)])
+        mute = [detector("StorefrontDrops", None) | {"why": "it cannot be asked"}]
+        undecided = line("m2", "unknown", bit=True, detectors=mute, restored=False)
+        for number, lines in enumerate((results(20), [line("m1", "unknown"), undecided])):
+            folder = make_day(tmp_path / str(number), lines)
+            own = {"experiment": "1. x.json", "outcome": "HELD", "sentence": "It held."}
+            (folder / "experiments.jsonl").write_text(json.dumps(own) + "\n")
+            found = read([folder])
             assert faults_of(json.loads(document("json", found)), schema, schema) == []
 
     def test_without_a_file_it_is_markdown_on_the_terminal(self, folder, tmp_path):

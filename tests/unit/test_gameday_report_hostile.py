@@ -7,6 +7,7 @@ them must hold what our templates make and nothing else.
 import json
 import re
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from markupsafe import escape
 
 from acns_chaos.evidence.values import text as printable
+from acns_chaos.gameday.history import History
 from acns_chaos.gameday.report import document
 from acns_chaos.gameday.report.reading import read
 from tests.tiers import loop
@@ -123,6 +125,29 @@ def check(folder: Path, text: str) -> None:
 def test_hostile_text_everywhere(tmp_path, text):
     """Each hostile text at all places of a day at once."""
     check(tmp_path, text)
+
+
+@pytest.mark.parametrize("amount", [None, *hostile.NUMBERS], ids=hostile.short)
+@pytest.mark.parametrize("instant", [None, *loop(hostile.MOMENTS, keep=2)])
+def test_odd_moments_and_numbers(tmp_path, instant, amount):
+    """Points in time and numbers that nobody can mean, at all places of a day at once."""
+    made = day(tmp_path, "")
+    for file in [made / "plan.json", *made.glob("*.jsonl"), *made.glob("*/*.json")]:
+        lines = file.read_text().splitlines() if file.suffix == ".jsonl" else [file.read_text()]
+        bad = [hostile.odd(json.loads(one), instant, amount) for one in lines]
+        # What decides whether a line is a result at all stays.
+        kept = [one | {"schema": 1} if "schema" in one else one for one in bad]
+        file.write_text("".join(json.dumps(one) + "\n" for one in kept))
+    history = tmp_path / "history.sqlite"
+    merged = read([made]).day.merged
+    History(history).add(merged.results, merged.expected.plan, merged.expected.judges)
+    told = read([made], history=history)
+    assert told.day.scored.results
+    check_page(document("html", told))
+    check_markdown(document("md", told))
+    check_xml(document("junit", told))
+    assert json.loads(document("json", told))["schema"] == 1
+    assert History(history).remembered(datetime.now(UTC))
 
 
 def test_the_base_passes(tmp_path):

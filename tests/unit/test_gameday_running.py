@@ -18,6 +18,7 @@ from acns_chaos.gameday.day import Day, Job
 from acns_chaos.gameday.progress import Progress
 from acns_chaos.gameday.results import Place
 from acns_chaos.gameday.running import Running, Stopped
+from acns_chaos.gameday.signals import SIGNALS
 from acns_chaos.gameday.stage import Stage
 from tests.unit.gameday_days import begun
 from tests.unit.gameday_results import document
@@ -91,9 +92,9 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("begun", "interrupted", "asked"):
         monkeypatch.setattr(FakeChild, name, [])
     monkeypatch.setattr(FakeChild, "answers", {})
-    before = {number: signal.getsignal(number) for number in running.SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
-    assert {number: signal.getsignal(number) for number in running.SIGNALS} == before
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
 
 
 def play(
@@ -122,6 +123,70 @@ def test_mutants_are_run_in_order_by_one_process_a_namespace(tmp_path: Path) -> 
     assert not day.pending()
     assert "[1/3] killed by StorefrontDrops after 1.8 s: m1 (about 8.4 s left)" in seen
     assert "[3/3] survived: m2\n" in seen
+
+
+@pytest.mark.parametrize("outcome", ["INCONCLUSIVE", "DEVIATED"])
+def test_what_is_not_shown_to_be_restored_stops_the_day(tmp_path: Path, outcome: str) -> None:
+    """Whatever the run is called: its result stands, and nothing is injected on top of it."""
+    day = begun(tmp_path, "m1", "m2")
+    answer = told("m1", "unknown", outcome=outcome)
+    answer["result"] |= {"restored": False, "outcome": outcome}
+    stopped, _ = play(day, {"m1": [answer]})
+    assert stopped is not None
+    assert stopped.kind == running.NOT_RESTORED
+    assert stopped.why == (
+        "m1 is not shown to be restored: see `acns-chaos outcome journals/001-m1.json`."
+    )
+    assert day.results[1].restored is False
+    assert len(day.pending()) == 1
+
+
+def test_what_was_interrupted_and_is_not_shown_to_be_restored_stops_the_day(tmp_path: Path) -> None:
+    """An interrupted run has no result, but what it left is said."""
+    day = begun(tmp_path, "m1", "m2")
+    answer = told("m1", "unknown", interrupted=True)
+    answer["result"]["restored"] = False
+    stopped, _ = play(day, {"m1": [answer]})
+    assert stopped is not None
+    assert stopped.kind == running.NOT_RESTORED
+
+
+@pytest.mark.parametrize("answer", ["failed", "no section"])
+@pytest.mark.parametrize("left", ["", "pets/allow-x is broken on purpose."])
+def test_where_a_run_says_nothing_of_it_the_cluster_is_asked(
+    tmp_path: Path, answer: str, left: str
+) -> None:
+    """The day goes on once nothing is left, and stops where something stands."""
+    day, stage = begun(tmp_path, "m1", "m2"), FakeStage(left=left)
+    silent: dict[str, Any] = {"failed": "the host wrote no journal", "interrupted": False}
+    if answer == "no section":
+        silent = told("m1", "unknown")
+        silent["result"]["restored"] = None
+    stopped, _ = play(day, {"m1": [silent], "m2": [told("m2", position=2)]}, stage)
+    assert stage.looked == ["pets"]
+    assert (stopped is not None) == bool(left)
+    if stopped is not None:
+        assert stopped.kind == running.NOT_RESTORED
+        assert stopped.why.startswith("pets/allow-x is broken on purpose: restore it")
+        assert FakeChild.asked == ["m1"]
+        assert [job.name for job in day.pending()] == ["m1", "m2"]
+    else:
+        assert FakeChild.asked == ["m1", "m2"]
+        assert day.results[1].status == "unknown"
+
+
+def test_an_experiment_of_the_plan_is_asked_about_likewise(tmp_path: Path) -> None:
+    """What it left stops the day before the first mutant."""
+    day = begun(tmp_path, "m1", experiments=("mine",))
+    own = {"outcome": "INCONCLUSIVE", "sentence": "Who knows.", "interrupted": False}
+    stopped, _ = play(day, {"mine": [own | {"restored": False}]})
+    assert stopped is not None
+    assert stopped.kind == running.NOT_RESTORED
+    assert FakeChild.asked == ["mine"]
+    stage = FakeStage(left="pets/allow-x is broken on purpose.")
+    stopped, _ = play(begun(tmp_path / "b", experiments=("mine",)), {"mine": [own]}, stage)
+    assert stopped is not None
+    assert stage.looked == ["pets"]
 
 
 def test_namespaces_may_be_run_at_once(tmp_path: Path) -> None:
@@ -230,6 +295,44 @@ def test_a_stop_rule_ends_the_day(
     if stopped:
         assert stopped.kind == running.RULE
         assert "the plan stops after" in stopped.why
+
+
+def test_a_process_that_dies_twice_counts_for_a_stop_rule(tmp_path: Path) -> None:
+    """However a mutant comes to be unknown."""
+    day = begun(tmp_path, "m1", "m2", stop={"unknown": 1})
+    stopped, _ = play(day, {"m1": [DEAD, DEAD]})
+    assert stopped == Stopped(running.RULE, "1 mutants are unknown, and the plan stops after 1.")
+    assert FakeChild.asked == ["m1", "m1"]
+
+
+def test_a_stop_rule_that_was_reached_before_ends_a_resumed_day_at_once(tmp_path: Path) -> None:
+    """No further mutant is run; a day with nothing left to run has not stopped before its end."""
+    day = begun(tmp_path, "m1", "m2", stop={"survivors": 1})
+    assert play(day, {"m1": [told("m1", "survived")]})[0] is not None
+    FakeChild.asked.clear()
+    stopped, _ = play(day, {})
+    assert stopped is not None
+    assert stopped.kind == running.RULE
+    assert FakeChild.asked == []
+    last = begun(tmp_path / "last", "m1", stop={"survivors": 1})
+    assert play(last, {"m1": [told("m1", "survived")]})[0] is None
+
+
+@pytest.mark.parametrize(("minutes", "runs"), [(2, False), (30, True)])
+def test_no_mutant_begins_that_may_stand_when_hours_without_faults_begin(
+    tmp_path: Path, minutes: int, runs: bool
+) -> None:
+    """It may take its whole time, and the sentence says how long that is."""
+    begin = datetime.now(UTC) + timedelta(minutes=minutes)
+    hours = {"from": f"{begin:%H:%M}", "to": f"{begin + timedelta(hours=1):%H:%M}"}
+    day = begun(tmp_path, "m1", blackout=[hours | {"zone": "UTC"}], limits={"per_run": "60s"})
+    stopped, _ = play(day, {"m1": [told("m1")]} if runs else {})
+    assert FakeChild.asked == (["m1"] if runs else [])
+    if not runs:
+        assert stopped is not None
+        assert stopped.kind == running.FORBIDDEN
+        # 60 s, twice a detector's 6 s, and what is around.
+        assert "a mutant that begins now may take until then, 4 min 12 s at most" in stopped.why
 
 
 def test_nothing_is_injected_in_a_blackout(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from acns_chaos.errors import GameDayError
-from acns_chaos.gameday.results import parse, read_results
+from acns_chaos.gameday.results import Result, parse, read_every, read_results
 from acns_chaos.gameday.score import (
     DIRECTIONS,
     missed_in,
@@ -16,6 +17,8 @@ from acns_chaos.gameday.score import (
     shortfalls,
     status_in,
     status_of,
+    undecided_in,
+    why_undecided,
     wilson,
 )
 from tests.tiers import examples
@@ -82,7 +85,78 @@ def test_no_data_is_survived_and_in_the_score() -> None:
     assert scored.directions["availability"].judged == 2
     assert scored.directions["availability"].score == 0.5
     drops = next(one for one in scored.detectors if one.name == "Drops")
-    assert (drops.asked, drops.unable) == (0, 1)
+    assert (drops.asked, sum(drops.unable.values())) == (0, 1)
+
+
+def unclear(mutant: str = "m1", **changes: Any) -> Result:
+    """A mutant that was in force, and whose only detector could not tell."""
+    why = "it cannot be asked: Prometheus is down"
+    mute = [detector("Drops", None, judges="availability") | {"why": why}]
+    told = {"bit": True, "outcome": "INCONCLUSIVE", "detectors": mute, "why": f"Drops: {why}"}
+    return result(mutant, "unknown", **told, **changes)
+
+
+def test_what_nobody_can_tell_of_is_in_the_score_as_not_noticed() -> None:
+    """An unreachable Prometheus does not make a good day of one mutant out of forty."""
+    scored = score([result("m0"), *(unclear(f"m{n}", position=n) for n in range(1, 40))])
+    tally = scored.directions["availability"]
+    assert (tally.killed, tally.survived, tally.undecided, tally.unknown) == (1, 0, 39, 0)
+    assert (tally.score, tally.interval) == (1 / 40, wilson(1, 40))
+    assert (len(scored.undecided), scored.unknown, scored.survivors) == (39, (), ())
+    (said,) = shortfalls(scored, {"availability": 0.9})
+    assert said == (
+        "The score for availability is 2.5%, and must be 90.0%: 0 of 40 survived, and 39 are "
+        "undecided."
+    )
+    (drops,) = (one for one in scored.detectors if one.name == "Drops")
+    assert drops.unable == {"it cannot be asked: Prometheus is down": 39}
+
+
+def test_a_mutant_that_was_not_seen_in_force_is_in_no_score() -> None:
+    """Nobody could have noticed what was not there."""
+    scored = score([result("m0"), result("m1", "unknown")])
+    tally = scored.overall
+    assert (tally.score, tally.undecided, tally.unknown) == (1.0, 0, 1)
+
+
+def test_what_was_noticed_in_a_run_that_proves_nothing_is_unknown() -> None:
+    """It did not survive, and to count it as noticed would take more than the run."""
+    one = result("m1", "unknown", bit=True, detectors=[detector("Drops")])
+    assert status_of(one) == "unknown"
+
+
+def test_a_direction_whose_detectors_cannot_tell_is_undecided_there() -> None:
+    """Noticed in the other direction, it did not survive in this one: that would be made up."""
+    told = [
+        detector("Drops", judges="availability"),
+        detector("closed", None, judges="security") | {"why": "it was firing before the fault"},
+    ]
+    one = result(detectors=told, **{"class": "both"})
+    assert (status_in(one, "availability"), status_in(one, "security")) == ("killed", "undecided")
+    assert (missed_in(one), undecided_in(one)) == ((), ("security",))
+    assert why_undecided(one) == "closed: it was firing before the fault"
+    scored = score([one])
+    assert scored.directions["security"].score == 0.0
+    assert (scored.survivors, scored.undecided) == ((), (one,))
+    # One that could tell, and noticed nothing, does not decide it either.
+    more = [*told, detector("audit", False, judges="security")]
+    assert status_in(result(detectors=more, **{"class": "both"}), "security") == "undecided"
+
+
+def test_a_day_of_undecided_mutants_alone_does_not_pass() -> None:
+    """Also without a minimum, and with one of nothing at all."""
+    scored = score([unclear("m1"), result("m2", "unknown", position=2)])
+    assert shortfalls(scored, {}) == ["No mutant was judged: 1 are undecided and 1 are unknown."]
+    assert shortfalls(scored, {"availability": 0.0})[1] == (
+        "The score for availability must be 0.0%, and no mutant of that direction was judged: 1 "
+        "are undecided and 1 are unknown."
+    )
+
+
+def test_a_plan_of_experiments_alone_needs_no_mutant() -> None:
+    """None was to be run; where some were, none is a shortfall."""
+    assert shortfalls(score([]), {}, selects=False) == []
+    assert shortfalls(score([]), {}) == ["No mutant was judged: none was run."]
 
 
 def test_a_signal_that_nobody_listened_to_is_counted_apart() -> None:
@@ -139,14 +213,15 @@ def test_a_minimum_is_reached_or_why_not_is_said() -> None:
 
 RESULTS = st.lists(
     st.builds(
-        lambda mutant, status, effect, first, second: result(
+        lambda mutant, status, effect, bit, first, second: result(
             mutant,
             status,
             **{
                 "class": effect,
+                "bit": bit,
                 "detectors": [
-                    detector("A", first and status == "killed", judges="availability"),
-                    detector("S", second and status == "killed", judges="security"),
+                    detector("A", first if status != "survived" else False, judges="availability"),
+                    detector("S", second if status != "survived" else False, judges="security"),
                 ],
             },
         ),
@@ -154,7 +229,8 @@ RESULTS = st.lists(
         st.sampled_from(["killed", "survived", "unknown"]),
         st.sampled_from(["closes", "opens", "both"]),
         st.booleans(),
-        st.booleans(),
+        st.none() | st.booleans(),
+        st.none() | st.booleans(),
     ),
     unique_by=lambda one: one.mutant,
 )
@@ -173,6 +249,9 @@ def test_every_mutant_is_counted_once_whatever_the_order(found: list, chance: ob
         mine = [one for one in found if one.effect in effects]
         assert tally.judged + tally.unknown == len(mine)
         assert tally.signalled <= tally.survived
+        # What was in force is never left out, unless somebody did notice it.
+        out = [one for one in mine if status_in(one, way) == "unknown"]
+        assert not [one for one in out if one.bit and not any(d.noticed for d in one.detectors)]
     overall = scored.overall
     assert overall.judged + overall.unknown == len(found)
     for groups in (scored.policies, scored.families):
@@ -228,6 +307,14 @@ def test_a_cut_last_line_is_no_line_and_the_first_of_a_mutant_counts(tmp_path: P
     assert notes == [f"{file}, line 2 is no result, and was left out: it is no JSON."]
     file.write_text(cut.removesuffix("\n"))
     assert read_results(file) == ([], [])
+
+
+def test_every_line_of_a_mutant_is_read_where_shards_are_united(tmp_path: Path) -> None:
+    """Files that were put together by hand hold the runs of a shard that ran twice."""
+    file = tmp_path / "results.jsonl"
+    first, again = result("m1"), result("m1", "survived")
+    file.write_text(first.line() + again.line())
+    assert read_every(file) == ([first, again], [])
 
 
 def test_an_endless_line_is_passed_over(tmp_path: Path) -> None:

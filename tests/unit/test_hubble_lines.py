@@ -20,6 +20,7 @@ from acns_chaos.cluster.hubble import (
     written,
 )
 from acns_chaos.cluster.hubble.lines import _Decoder
+from tests.unit.hostile import MOMENTS
 
 DATA = Path(__file__).parents[1] / "data" / "hubble" / "captured.jsonl.gz"
 LINES = gzip.decompress(DATA.read_bytes()).splitlines(keepends=True)
@@ -107,6 +108,8 @@ def test_one_dropped_packet_is_two_flows_and_counts_once() -> None:
         b'{"flow":{}}',
         b'{"agent_event":{}}',
         b"[" * 5000,
+        *(b'{"flow":{"time":"%s","verdict":"DROPPED"}}' % one.encode() for one in MOMENTS),
+        b'{"flow":{"time":"2026-11-22T00:00:00.5e300Z","verdict":"DROPPED"}}',
         b'{"flow":{"time":"2026-11-22T00:00:00Z","uuid":"x","verdict":"DRO',
     ],
 )

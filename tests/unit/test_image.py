@@ -1,6 +1,9 @@
 """deploy/Dockerfile and what runs its image: held to what a builder's linter would hold them to."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -153,7 +156,9 @@ def test_a_pull_request_gets_no_more_than_it_needs() -> None:
             assert "${{" not in step.get("run", ""), step
     used = re.findall(r"uses: \S+@\S+ (#.*)", text)
     assert all(re.fullmatch(r"# v\d+\.\d+\.\d+", one) for one in used)
-    assert len(used) == 3
+    assert len(used) == 4
+    # Nobody's package of that name: its source, and the versions of the lock file.
+    assert "--constraint .acns-chaos/constraints/py312.txt './.acns-chaos[lab]'" in text
 
 
 def test_the_plan_that_it_runs_is_in_the_lab() -> None:
@@ -161,3 +166,111 @@ def test_the_plan_that_it_runs_is_in_the_lab() -> None:
     text = WORKFLOW.read_text()
     assert "ACNS_CHAOS_CLUSTER: lab" in text
     assert "secrets." not in text
+
+
+POLICIES = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: allow-store-front, namespace: pets}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: pets}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: of-another, namespace: checkout}
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: of-default}
+---
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: everywhere}
+---
+apiVersion: kyverno.io/v1
+kind: Policy
+metadata: {name: labels, namespace: pets}
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: calico, namespace: pets}
+---
+kind: CiliumNetworkPolicy
+---
+just a text
+"""
+
+
+def test_a_pull_requests_plan_names_what_a_day_can_make_wrong(tmp_path: Path) -> None:
+    """Cilium's and Kubernetes' policies of the plan's namespaces; others would end the job."""
+    workflow = yaml.safe_load(WORKFLOW.read_text())
+    (step,) = [one for one in workflow["jobs"]["policies"]["steps"] if one.get("id") == "plan"]
+    script = re.search(r"<<'PYTHON'\n(.*)\nPYTHON", step["run"], re.DOTALL)
+    assert script is not None
+    for folder in ("policies", "gamedays"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "policies/some.yaml").write_text(POLICIES)
+    (tmp_path / "policies/notes.txt").write_text("kind: NetworkPolicy")
+    (tmp_path / "changed").write_text("policies/some.yaml\0policies/notes.txt\0")
+    plan = {"target": {"cluster": "lab", "namespaces": ["pets"]}}
+    (tmp_path / "gamedays/pull-request.yaml").write_text(yaml.safe_dump(plan))
+    done = subprocess.run(
+        [sys.executable, "-c", script[1]],
+        cwd=tmp_path,
+        env={**os.environ, "GITHUB_OUTPUT": str(tmp_path / "output")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    made = yaml.safe_load((tmp_path / "gamedays/affected.yaml").read_text())
+    assert made["mutants"] == {"policies": ["pets/allow-store-front", "pets/deny"]}
+    assert (tmp_path / "output").read_text() == "any=yes\n"
+
+
+# ---------------------------------------------------------------------- days in object storage
+
+
+def rclone(tmp_path: Path, container: str, cut: str = "") -> list[str]:
+    """What a container of the overlay asks of rclone, whose `mkdir` fails, `/days` being here.
+
+    Args:
+        tmp_path: holds the days.
+        container: "fetch" or "send".
+        cut: where its script is broken off, to end as it does when it is told to.
+    """
+    sidecar = yaml.safe_load((ROOT / "deploy/gameday-object-storage/sidecar.yaml").read_text())
+    pod = sidecar["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (one,) = [each for each in pod["initContainers"] if each["name"] == container]
+    assert one["command"] == ["sh", "-c"]
+    (script,) = one["args"]
+    script = script.replace("/days/", f"{tmp_path}/")
+    if cut:
+        assert "trap 'send; keep; exit' TERM" in script
+        script = script.partition(cut)[0] + "send; keep"
+    stub = 'rclone() { shift 2; echo "$@"; test "$1" != mkdir; }\n'
+    done = subprocess.run(["sh", "-c", stub + script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+HISTORY = "--include history.sqlite --include history.sqlite-wal"
+
+
+def test_the_first_day_fetches_from_a_bucket_that_is_not_there(tmp_path: Path) -> None:
+    """It is made; whoever may not make one copies from the one that is there."""
+    assert rclone(tmp_path, "fetch") == [
+        "mkdir store:gamedays",
+        f"copy {HISTORY} store:gamedays /days",
+    ]
+
+
+def test_a_history_is_sent_with_what_belongs_to_it(tmp_path: Path) -> None:
+    """An older day's remains go; a pod that has no history leaves the one in the bucket alone."""
+    days = "copy --exclude history.sqlite* /days store:gamedays"
+    assert rclone(tmp_path, "send", "# The history only") == [days]
+    (tmp_path / "history.sqlite").touch()
+    kept = f"sync --delete-before {HISTORY} /days store:gamedays"
+    assert rclone(tmp_path, "send", "# The history only") == [days, kept]

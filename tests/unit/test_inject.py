@@ -13,11 +13,13 @@ from acns_chaos.errors import (
     FaultUncertain,
     PolicyError,
 )
+from acns_chaos.faults import inject as injecting
 from acns_chaos.faults.change import Change, by_documents, by_operator, load_documents
 from acns_chaos.faults.inject import inject
 from acns_chaos.faults.ledger import Debt, NoLedger
 from acns_chaos.faults.plan import Limits
 from acns_chaos.faults.runcontext import RunContext, arm, disarm
+from acns_chaos.faults.witness import Flip
 from tests.unit.fakes import STOREFRONT, FakeApi, run_on, storefront_policy
 
 REF = policy_ref("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
@@ -56,6 +58,21 @@ def test_the_fault_is_stored_and_the_original_recorded() -> None:
     assert debt.predicted["closed"] == ["world -> pets/store-front:8080/TCP"]
     assert [event["what"] for event in run.events] == ["submitted", "accepted"]
     assert run.ledger.all() == [debt]
+
+
+def test_when_the_witness_was_through_is_kept_beside_when_its_attempt_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first fault's; a fault that was never seen has neither."""
+    run = run_on(FakeApi())
+    break_it(run)
+    assert run.witnessed == ""
+    flip = Flip("2026-11-23T10:00:00+00:00", "it was denied", denied=True)
+    monkeypatch.setattr(injecting, "wait_for_flip", lambda *_, **__: flip)
+    monkeypatch.setattr(injecting, "now", lambda: "2026-11-23T10:00:05+00:00")
+    run = run_on(FakeApi())
+    debt = break_it(run)
+    assert (debt.realised, run.witnessed) == (flip.at, "2026-11-23T10:00:05+00:00")
 
 
 def test_the_debt_is_recorded_before_the_write() -> None:

@@ -9,6 +9,7 @@ from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Leases
 from acns_chaos.errors import ApiError, LeaseHeld, NotFound
 from tests.unit.fakes import FakeApi
+from tests.unit.hostile import MOMENTS
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -94,7 +95,13 @@ def test_a_lease_that_somebody_deleted_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [{"renewTime": "yesterday"}, {"leaseDurationSeconds": "long"}, {"renewTime": 7}]
+    "spec",
+    [
+        {"renewTime": "yesterday"},
+        {"leaseDurationSeconds": "long"},
+        {"renewTime": 7},
+        *({"renewTime": one} for one in MOMENTS),
+    ],
 )
 def test_nonsense_in_a_lease_is_one_sentence(spec: dict[str, Any]) -> None:
     """Whatever somebody wrote there, nothing is taken from it."""

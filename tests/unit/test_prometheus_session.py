@@ -165,7 +165,8 @@ def test_a_server_that_wants_a_long_rest_is_left_alone(server: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("0", 0.0), ("7", 7.0), ("-3", 0.0), ("nan", None), ("soon", None)]
+    ("header", "seconds"),
+    [("0", 0.0), ("7", 7.0), ("-3", 0.0), ("nan", None), ("inf", None), ("soon", None)],
 )
 def test_retry_after_is_read_as_it_is_written(header: str, seconds: float | None) -> None:
     """Seconds, or a date; nonsense says nothing."""
@@ -226,7 +227,7 @@ def test_a_proxy_does_not_see_what_stays_on_this_machine(
 
 def test_what_is_no_number_is_no_sample(server: Served) -> None:
     """NaN and infinity come from a broken exporter, and would poison every sum."""
-    pairs = [[1, "NaN"], [2, "+Inf"], [3, "4"]]
+    pairs = [[1, "NaN"], [2, "+Inf"], [3, "4"], [1e300, "5"]]
     result = [{"metric": {"Instance": "A"}, "values": pairs}, {"odd": 1}, 7]
     server.only(200, {"status": "success", "data": {"resultType": "matrix", "result": result}})
     (found,) = Prometheus(server.url).instant("up[1m]")
@@ -256,6 +257,13 @@ def test_a_server_that_does_not_evaluate_its_clock_is_believed(server: Served) -
     server.only(422, {"error": "one metric"})
     found = Prometheus(server.url).clock()
     assert (found.ahead, found.bound) == (0.0, None)
+
+
+def test_a_clock_that_shows_no_moment_is_not_believed(server: Served) -> None:
+    """Moments by it could not be written down."""
+    scalar = {"resultType": "scalar", "result": [0, "1e300"]}
+    server.only(200, {"status": "success", "data": scalar})
+    assert Prometheus(server.url).clock().ahead == 0.0
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,7 @@ def test_a_record_of_a_newer_schema_is_refused() -> None:
         {"about": "{}"},
         {"original.json": "{"},
         {"about": json.dumps({"ref": {"kind": "Pod", "namespace": "a", "name": "b"}})},
+        {"about": record(None).data()["about"].replace("12:05:00+00:00", "12:05:00")},
     ],
 )
 def test_a_record_that_is_none_is_said(change: dict[str, str]) -> None:

@@ -5,11 +5,13 @@ reader does, and must hold what our templates make and nothing else.
 """
 
 import json
+import random
 import re
 import xml.etree.ElementTree as ET
 from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given
@@ -246,6 +248,39 @@ def test_hostile_text_everywhere(text):
         spoilt = [hostile.everywhere(one, text) for one in hostile.BASE.values()]
         check([story(one) for one in spoilt], text)
         check([story(spoilt[0])], text)
+
+
+@pytest.mark.parametrize("amount", [None, *hostile.NUMBERS], ids=hostile.short)
+@pytest.mark.parametrize("instant", [None, *loop(hostile.MOMENTS, keep=2)])
+def test_odd_moments_and_numbers(instant, amount):
+    """Points in time and numbers that nobody can mean, at all places of a journal at once."""
+    with believed():
+        stories = [
+            story(hostile.settled(hostile.odd(one, instant, amount)))
+            for one in hostile.BASE.values()
+        ]
+        check(stories, "")
+        check(stories[:1], "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", loop(range(60), keep=6))
+def test_some_odd_moments_and_numbers(seed):
+    """The same at some places of a journal: some are before others that they must follow."""
+    chance = random.Random(seed)
+
+    def some(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: some(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [some(one) for one in value]
+        if chance.random() < 0.9:
+            return value
+        return hostile.odd(value, chance.choice(hostile.MOMENTS), chance.choice(hostile.NUMBERS))
+
+    with believed():
+        spoilt = [some(one) for one in hostile.BASE.values()]
+        check([story(hostile.settled(one)) for one in spoilt], "")
 
 
 @pytest.mark.slow

@@ -77,13 +77,14 @@ def _lines(
     for (place, plan), days in groups.items():
         yield f"{text(plan) or 'a plan without a name'} in {text(place)}"
         ways = list(days[0].directions)
-        rows = [("DAY", "ENDED", *(way.upper() for way in ways), "UNKNOWN")]
+        rows = [("DAY", "ENDED", *(way.upper() for way in ways), "UNDECIDED", "UNKNOWN")]
         for one in days:
             tallies = one.directions.values()
             # In the order of the directions: a mutant that does both is unknown in each.
+            undecided = "/".join(str(each.undecided) for each in tallies)
             unknown = "/".join(str(each.unknown) for each in tallies)
-            ended = one.ended.strftime("%Y-%m-%d %H:%M")
-            rows.append((text(one.day), ended, *map(share, tallies), unknown))
+            ended = _told(one.ended, "%Y-%m-%d %H:%M")
+            rows.append((text(one.day), ended, *map(share, tallies), undecided, unknown))
         yield from table(rows, left=2)
         mine = [one for one in regressions if (one.place, one.plan) == (place, plan)]
         yield from (f"Regression: {text(str(one))}." for one in mine)
@@ -92,12 +93,19 @@ def _lines(
         yield ""
 
 
+def _told(at: datetime, form: str) -> str:
+    from acns_chaos.gameday.history import NO_DATE
+
+    return at.strftime(form) if at > NO_DATE else "at an unknown time"
+
+
 def _unknown(lost: "list[Remembered]") -> Iterator[str]:
     from acns_chaos.evidence.values import text
 
     for one in sorted(lost, key=lambda each: str(each.since))[:LISTED]:
         since = f" since {one.since:%Y-%m-%d}" if one.since else ""
-        judged = f"; {one.last} on {one.judged:%Y-%m-%d}" if one.judged else "; never judged"
+        when = _told(one.judged, "on %Y-%m-%d") if one.judged else ""
+        judged = f"; {one.last} {when}" if when else "; never judged"
         yield f"Unknown{since}: {text(one.mutant)}{judged}"
     if len(lost) > LISTED:
         yield f"and {len(lost) - LISTED} more that are unknown"
@@ -109,8 +117,10 @@ def _json(
     regressions: "Iterable[Regression]",
     known: "Iterable[Remembered]",
 ) -> Mapping[str, Any]:
+    from acns_chaos.gameday.history import NO_DATE
+
     def moment(at: datetime | None) -> str | None:
-        return at.isoformat() if at else None
+        return at.isoformat() if at and at > NO_DATE else None
 
     return {
         "schema": 1,

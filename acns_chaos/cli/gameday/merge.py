@@ -17,9 +17,10 @@ __all__ = ["merge"]
 
 
 @click.command(
-    epilog="Exit codes: 0 all shards are there and the plan's minimum is reached; 1 it is not; 2 "
-    "usage, or the results do not belong together; 3 shards or mutants are missing; 4 what used to "
-    "be noticed is not any more; 7 something was not restored."
+    epilog="Exit codes: 0 all shards are there and the plan's minimum is reached; 1 it is not, or "
+    "an experiment of the plan did not hold; 2 usage, or the results do not belong together; 3 "
+    "shards, mutants or experiments are missing; 4 what used to be noticed is not any more; 7 "
+    "something was not restored, by whichever run."
 )
 @click.argument(
     "places", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path)
@@ -62,9 +63,10 @@ def merge(
     A FOLDER is that of a day, or holds such folders. In which order they come and how often makes
     no difference. Where a shard ran twice, what ended first counts, and the other run is named.
     """
-    from acns_chaos.gameday.merge import NOT_RUN, read_parts
+    from acns_chaos.gameday.merge import DIFFERING, NOT_RUN, read_parts
+    from acns_chaos.gameday.own import OWN
     from acns_chaos.gameday.score_text import day_lines
-    from acns_chaos.gameday.scoring import REGRESSED, day_of, write_whole
+    from acns_chaos.gameday.scoring import NOT_RESTORED, day_of, write_whole
 
     _require_empty(folder)
     shards = [line.strip() for line in expect if line.strip()] if expect is not None else []
@@ -76,15 +78,24 @@ def merge(
         "merged.json": json.dumps(merged.as_json(), indent=2),
         "score.json": json.dumps(done.as_json(), indent=2),
     }
+    own = (*merged.own.counted, *merged.own.differing)
+    more = {
+        DIFFERING: "".join(one.line() for one in merged.differing),
+        OWN: "".join(one.line(merged.expected.day) for one in own),
+    }
+    files |= {name: text for name, text in more.items() if text}
     for name, text in files.items():
         write_whole(folder / name, text)
-    lost = _remembered(history, done)
+    lost, failed = _remembered(history, done)
     if as_json:
         show(json.dumps({**merged.as_json(), "regressions": lost}, indent=2))
     else:
         show("\n".join([*day_lines(done), *(f"Regression: {one}." for one in lost)]))
         show(f"Written to {folder}.")
-    context.exit(REGRESSED if lost and done.code < 2 else done.code)
+    if failed:
+        click.echo(f"Failed: {failed}", err=True)
+    code = done.code_after(regressed=bool(lost))
+    context.exit(2 if failed and code != NOT_RESTORED else code)
 
 
 def _require_empty(folder: Path) -> None:
@@ -95,13 +106,22 @@ def _require_empty(folder: Path) -> None:
         raise GameDayError(f"{folder} cannot be read: {error.strerror}.") from error
 
 
-def _remembered(named: str, day: "Day") -> list[str]:
-    """Add a day to the history, where one is named; returns its regressions, one sentence each."""
+def _remembered(named: str, day: "Day") -> tuple[list[str], str]:
+    """Add a day to the history, where one is named.
+
+    Returns:
+        Its regressions, one sentence each; and why it could not be added, "" when it was.
+    """
     from acns_chaos.gameday.history import VARIABLE, History, history_path
 
     if not named and not os.environ.get(VARIABLE):
-        return []
-    history, expected = History(history_path(named)), day.merged.expected
-    history.add(day.merged.results, expected.plan, expected.judges)
-    days = sorted({one.day for one in day.merged.results})
-    return [str(one) for each in days for one in history.regressions(day=each, plan=expected.plan)]
+        return [], ""
+    results, expected = day.merged.results, day.merged.expected
+    try:
+        history = History(history_path(named))
+        history.add(results, expected.plan, expected.judges)
+        days = sorted({one.day for one in results})
+        lost = [one for each in days for one in history.regressions(day=each, plan=expected.plan)]
+    except GameDayError as error:
+        return [], str(error)
+    return [str(one) for one in lost], ""

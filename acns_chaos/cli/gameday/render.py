@@ -10,7 +10,10 @@ from acns_chaos.cli import show
 from acns_chaos.errors import GameDayError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from acns_chaos.gameday.render.fleet import Fleet
+    from acns_chaos.gameday.render.pods import Settings
 
 __all__ = ["render"]
 
@@ -49,9 +52,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--at-once",
     type=click.IntRange(1, 10_000),
-    default=4,
+    default=1,
     show_default=True,
-    help="Pods at once for one cluster.",
+    help="Pods at once for one cluster; more want alerts that tell the namespace.",
 )
 @click.option(
     "--most",
@@ -69,13 +72,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--day", default="", help="What Jobs call the day; without it the time is taken.")
-@click.option("--storage-class", default="", help="Of the volume that all pods of Jobs write to.")
 @click.option(
-    "--store",
-    type=click.Choice(["azure", "s3", "gcs"]),
-    default="azure",
-    show_default=True,
-    help="What Argo keeps artifacts in.",
+    "--storage-class",
+    default="",
+    help="Of the volume that all pods of Jobs write to, which many nodes must be able to: on AKS "
+    "one for NFS, as the default is a disk; see docs/fleet.md.",
 )
 def render(plan: Path, engine: str, clusters: Path, output: Path | None, **given: Any) -> None:
     """Write the manifests of a game day of many clusters; nothing is applied.
@@ -99,13 +100,35 @@ def render(plan: Path, engine: str, clusters: Path, output: Path | None, **given
         from acns_chaos.gameday.scoring import write_whole
 
         write_whole(output, text)
-        show(f"Written to {output}: {count}.")
+        # Without it what was applied is kept in an annotation, of 256 KiB at most.
+        show(f"Written to {output}: {count}; kubectl apply --server-side -f {output} applies it.")
+    for note in _notes(fleet, settings, engine):
+        click.echo(f"Note: {note}", err=True)
+
+
+def _notes(fleet: "Fleet", settings: "Settings", engine: str) -> "Iterator[str]":
+    """What a person should know, one sentence each."""
+    from acns_chaos.gameday.render.sizes import longest
+    from acns_chaos.gameday.times import told
+
     unknown = sum(1 for one in fleet.clusters if not one.uid)
     if unknown:
-        click.echo(
-            f"Note: {unknown:,} of {len(fleet.clusters):,} clusters have no uid, so merging does "
-            "not miss a shard of theirs that never began.",
-            err=True,
+        yield (
+            f"{unknown:,} of {len(fleet.clusters):,} clusters have no uid, so merging does not "
+            "miss a shard of theirs that never began."
+        )
+    seconds = longest(fleet, settings.parallel)
+    if seconds > settings.lasts:
+        # An hour more, for looking around and for what restores.
+        yield (
+            f"a pod whose detectors notice nothing takes about {told(seconds)}, and --lasts ends "
+            f"it after {told(settings.lasts)}: write --lasts {int(seconds // 3600) + 2}h, or a "
+            "lower mutants.most or mutants.budget into the plan."
+        )
+    if engine == "jobs" and not settings.storage_class:
+        yield (
+            "the volume is of the hub's default storage class; on AKS that is a disk, which only "
+            "one node can write: name one for NFS with --storage-class (docs/fleet.md)."
         )
 
 

@@ -1,9 +1,6 @@
 """`acns-chaos gameday run`: make one mistake after another, and say who noticed."""
 
-import json
 import re
-import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +17,7 @@ if TYPE_CHECKING:
     from acns_chaos.gameday.day import Day
     from acns_chaos.gameday.plan_values import Plan
     from acns_chaos.gameday.preparing import Prepared
-    from acns_chaos.gameday.running import Stopped
-    from acns_chaos.gameday.scoring import Day as Scored
+    from acns_chaos.gameday.signals import Signals
     from acns_chaos.gameday.stage import Stage
 
 __all__ = ["run"]
@@ -31,14 +27,13 @@ OUT = Path("out") / "gameday"
 NOT_RESTORED = 7
 # How long the player of claims of a killed day may take to end.
 PLAYER_SECONDS = 30.0
-# Of a process that was ended by a signal, as shells have it.
-SIGNALLED = 128
 
 
 @click.command(
     epilog="Exit codes: 0 the plan's minimum is reached; 1 it is not, or an experiment of the plan "
-    "did not hold; 2 usage, or nothing can be run; 3 the day stopped before its end; 4 what used "
-    "to be noticed is not any more; 7 something was not restored; 129, 130 and 143 a signal came."
+    "did not hold; 2 usage, nothing can be run, or a file or the history cannot be written; 3 the "
+    "day stopped before its end; 4 what used to be noticed is not any more; 7 something was not "
+    "restored; 129, 130 and 143 a signal came. Of several the first of 7, 129 to 143, 2, 3, 4, 1."
 )
 @click.argument(
     "file", required=False, metavar="[PLAN]", type=click.Path(dir_okay=False, path_type=Path)
@@ -63,7 +58,7 @@ SIGNALLED = 128
     default=1,
     show_default=True,
     metavar="N",
-    help="Namespaces at once, where no alert is shared by several.",
+    help="Namespaces at once; each alert must carry a label that names its namespace.",
 )
 @click.option(
     "--history",
@@ -104,21 +99,38 @@ def run(
     Each is an ordinary experiment in the day's folder, which `chaos run` repeats. Ctrl-C restores
     what stands and leaves a day that --resume goes on with.
     """
+    from acns_chaos.gameday.signals import Signals
+
+    with Signals() as signals:
+        code = 0
+        try:
+            signals.listen()
+            _require_usage(file, out, seed, name, resume)
+            past = "" if no_history else _history(history)
+            begun = _begun(file, out, seed or 0, name, resume, past, parallel, yes)
+            with begun as (day, stage):
+                code = _run(day, stage, past, parallel, suggestions, verify_suggestions, signals)
+        except (KeyboardInterrupt, click.Abort):
+            # What was begun is let go of by now; what stands is told, as `Running` restores first.
+            if not signals.number:
+                raise
+            click.echo(f"{signals.name} came: the day ends here.", err=True)
+        if signals.number and code != NOT_RESTORED:
+            code = signals.code
+    context.exit(code)
+
+
+def _require_usage(
+    file: Path | None, out: Path | None, seed: int | None, name: str, resume: Path | None
+) -> None:
     if file is None and resume is None:
         raise click.UsageError("Give a PLAN, or --resume with the folder of a day.")
-    if resume and (out or seed is not None):
-        raise click.UsageError("A day that is resumed keeps its folder and its selection.")
+    if resume and (out or seed is not None or name):
+        raise click.UsageError(
+            "A day that is resumed keeps its folder, its selection and its name."
+        )
     if name and not re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9._]{0,99}", name):
         raise click.UsageError("A day's name has letters, digits and - . _ only, at most 100.")
-    past = "" if no_history else _history(history)
-    try:
-        with _begun(file, out, seed or 0, name, resume, past, yes) as (day, stage):
-            code = _run(day, stage, past, parallel, suggestions, verify_suggestions)
-    except KeyboardInterrupt:
-        # Before the first mutant, or after the last one: nothing stands changed.
-        click.echo("Interrupted.", err=True)
-        code = SIGNALLED + signal.SIGINT
-    context.exit(code)
 
 
 def _run(
@@ -128,8 +140,10 @@ def _run(
     parallel: int,
     suggestions: Path | None,
     verifying: bool,
+    signals: "Signals",
 ) -> int:
     """Run a day that has begun; returns the exit code."""
+    from acns_chaos.cli.gameday.ending import ended, tell, verified
     from acns_chaos.gameday.progress import shown
     from acns_chaos.gameday.running import Running
 
@@ -138,15 +152,23 @@ def _run(
             "Suggestions are verified in a lab that the day starts itself, as its alert rules "
             "are replaced meanwhile: `acns-chaos lab down` ends the one that is up."
         )
-    with _played(day, stage):
-        with shown(day, parallel) as progress:
-            stopped = Running(day, stage, progress, parallel).run()
-        ended = _ended(day, past, suggestions)
-        code = _told(day, stopped, *ended)
-        if verifying and stopped is None:
-            restored = _verified(day, stage, ended[0])
-            _report(day, past)
-            code = code if restored else NOT_RESTORED
+    code = 0
+    try:
+        with _played(day, stage):
+            signals.require_none()
+            with shown(day, parallel) as progress:
+                stopped = Running(day, stage, progress, parallel).run()
+            with signals.noted():
+                end = ended(day, past, suggestions)
+                code = tell(day, stopped, end)
+            if verifying and (stopped is not None or signals.number or end.done is None):
+                show("No suggestion was verified, as the day did not come to its end.")
+            elif verifying:
+                code = verified(day, stage, end, code)
+    except KeyboardInterrupt:
+        # Nothing that comes afterwards is worse.
+        if code != NOT_RESTORED:
+            raise
     return code
 
 
@@ -158,24 +180,30 @@ def _begun(
     name: str,
     resume: Path | None,
     past: str,
+    parallel: int,
     yes: bool,
 ) -> "Iterator[tuple[Day, Stage]]":
     """The day, new or resumed, its folder held, and the cluster it takes place in."""
-    from acns_chaos.gameday.day import begin, new_id, require_free
+    from acns_chaos.gameday.day import begin, new_id, require_begun, require_free
     from acns_chaos.gameday.plan import cluster_of, read_plan
     from acns_chaos.gameday.stage import opened_stage
     from acns_chaos.gameday.writing import held_alone
 
     if resume is not None:
-        with held_alone(resume), _resumed(file, resume, yes) as (day, stage):
+        # A folder that is misspelt is not made.
+        require_begun(resume)
+        with held_alone(resume), _resumed(file, resume, parallel, yes) as (day, stage):
             yield day, stage
         return
     plan = read_plan(file or Path())
     _require_no_blackout(plan)
+    if name and past:
+        _require_new(name, past)
     id_ = name or new_id()
     folder = out or OUT / id_
     require_free(folder)
     with opened_stage(plan, cluster_of(plan)) as stage:
+        _require_apart(plan, stage, parallel)
         prepared = _prepared(plan, stage, seed, past)
         count = len(prepared.selection.chosen) + len(plan.experiments)
         if not count:
@@ -189,7 +217,9 @@ def _begun(
 
 
 @contextmanager
-def _resumed(file: Path | None, folder: Path, yes: bool) -> "Iterator[tuple[Day, Stage]]":
+def _resumed(
+    file: Path | None, folder: Path, parallel: int, yes: bool
+) -> "Iterator[tuple[Day, Stage]]":
     from acns_chaos.gameday.day import reopen
     from acns_chaos.gameday.plan import cluster_of, read_plan
     from acns_chaos.gameday.stage import opened_stage
@@ -199,6 +229,7 @@ def _resumed(file: Path | None, folder: Path, yes: bool) -> "Iterator[tuple[Day,
         raise click.UsageError(f"{file} is not the plan that the day in {folder} began with.")
     with opened_stage(day.plan, cluster_of(day.plan)) as stage:
         _require_same(day, stage)
+        _require_apart(day.plan, stage, parallel)
         if left := len(day.pending()) + len(day.own_pending()):
             _require_yes(stage, yes, left)
         click.echo(
@@ -247,6 +278,27 @@ def _require_same(day: "Day", stage: "Stage") -> None:
         )
 
 
+def _require_new(name: str, past: str) -> None:
+    """Refuse a name that the history has: of two days of one name it would keep but one."""
+    from acns_chaos.gameday.history import History
+
+    if History(Path(past)).knows(name):
+        raise GameDayError(
+            f"The history {past} has a day {name}: give this one another name, or run it with "
+            "--no-history if it is a shard of that day, for `gameday merge`."
+        )
+
+
+def _require_apart(plan: "Plan", stage: "Stage", parallel: int) -> None:
+    """Refuse several namespaces at once where nobody could tell whose fault was noticed."""
+    from acns_chaos.gameday.parallel import require_apart, rules_of
+
+    if parallel < 2:
+        return
+    if note := require_apart(plan, rules_of(plan, stage), parallel):
+        click.echo(f"Note: {note}", err=True)
+
+
 def _require_no_blackout(plan: "Plan") -> None:
     from acns_chaos.gameday.scoring import INCOMPLETE
 
@@ -286,103 +338,7 @@ def _played(day: "Day", stage: "Stage") -> Iterator[None]:
         yield
 
 
-# ---------------------------------------------------------------------- the end
-
-
 def _history(named: str) -> str:
     from acns_chaos.gameday.history import history_path
 
     return str(history_path(named))
-
-
-def _ended(day: "Day", past: str, suggestions: Path | None) -> "tuple[Scored, list[str]]":
-    """Score what was run, remember it and write its report; returns also what is noticed no more.
-
-    Raises:
-        GameDayError: something cannot be written; the results stand.
-    """
-    from acns_chaos.cli.gameday.score import write_suggestions
-    from acns_chaos.gameday.history import History
-    from acns_chaos.gameday.merge import read_parts
-    from acns_chaos.gameday.scoring import day_of, write_whole
-
-    done = day_of(read_parts([day.folder]), scrape=day.scrape)
-    write_whole(day.folder / "score.json", json.dumps(done.as_json(), indent=2))
-    if suggestions is not None:
-        count = write_suggestions(done, suggestions)
-        click.echo(f"Wrote {count} suggestions to {suggestions}.", err=True)
-    lost: list[str] = []
-    if past:
-        store, expected = History(Path(past)), done.merged.expected
-        store.add(done.merged.results, expected.plan, expected.judges)
-        lost = [str(one) for one in store.regressions(day=day.id, plan=expected.plan)]
-    _report(day, past)
-    return done, lost
-
-
-def _report(day: "Day", past: str) -> None:
-    """Write the day's reports, with what is known by now."""
-    from acns_chaos.gameday.report.writing import write_report
-
-    write_report(day.folder, history=Path(past) if past else None, scrape=day.scrape)
-
-
-def _told(day: "Day", stopped: "Stopped | None", done: "Scored", lost: list[str]) -> int:
-    """Say what came of the day; returns the exit code."""
-    from acns_chaos.evidence.values import text
-    from acns_chaos.gameday.score_text import day_lines
-
-    lines = [*day_lines(done), *(f"Regression: {one}." for one in lost)]
-    lines += [
-        f"Experiment {text(one.name)}: {text(one.outcome) or 'not run'}: {text(one.sentence)}"
-        for one in day.own_results.values()
-    ]
-    if stopped is not None:
-        lines.append(f"Stopped: {text(stopped.why)}")
-    left = len(day.pending()) + len(day.own_pending())
-    if left:
-        again = shlex.quote(str(day.folder))
-        lines.append(f"{left} to go: acns-chaos gameday run --resume {again}")
-    lines.append(f"Written to {day.folder}.")
-    show("\n".join(lines))
-    return _code(day, stopped, done, lost)
-
-
-def _code(day: "Day", stopped: "Stopped | None", done: "Scored", lost: list[str]) -> int:
-    from acns_chaos.gameday import running
-    from acns_chaos.gameday.scoring import BELOW, INCOMPLETE, REGRESSED
-
-    kind = stopped.kind if stopped else ""
-    own = list(day.own_results.values())
-    left_changed = any(one.outcome == "NOT_RESTORED" for one in own)
-    if kind == running.NOT_RESTORED or done.not_restored or left_changed:
-        return NOT_RESTORED
-    if stopped is not None and stopped.signal:
-        return SIGNALLED + stopped.signal
-    if kind == running.BROKEN:
-        return 2
-    if stopped is not None or done.code == INCOMPLETE:
-        return INCOMPLETE
-    if lost:
-        return REGRESSED
-    return done.code or (0 if all(one.held for one in own) else BELOW)
-
-
-def _verified(day: "Day", stage: "Stage", done: "Scored") -> bool:
-    """Run survivors again with what is suggested for them; returns whether all was put back."""
-    from acns_chaos.evidence.values import text
-    from acns_chaos.gameday.again import again
-    from acns_chaos.gameday.scoring import write_whole
-    from acns_chaos.gameday.verify import verify
-
-    survivors = [(one, done.suggestions.get(one.key, ())) for one in done.scored.survivors]
-    count = sum(1 for _, made in survivors if made)
-    click.echo(f"Running {count} survivors again, with what is suggested for them.", err=True)
-    rules = day.plan.rules_file.read_text("utf-8") if day.plan.rules_file else ""
-    with again(day, stage) as lab:
-        found = verify(survivors, lab, rules)
-    told = json.dumps([one.as_json() for one in found], indent=2)
-    write_whole(day.folder / "verified.json", told)
-    for one in found:
-        show(f"{text(one.mutant)}: {text(str(one))}.")
-    return not lab.left

@@ -18,8 +18,9 @@ SUGGESTED = "suggested-rules.yaml"
 
 
 @click.command(
-    epilog="Exit codes: 0 the plan's minimum is reached; 1 it is not; 2 usage, or the results "
-    "cannot be used; 3 something was not run; 7 something was not restored."
+    epilog="Exit codes: 0 the plan's minimum is reached; 1 it is not, or an experiment of the plan "
+    "did not hold; 2 usage, or the results cannot be used; 3 something was not run; 7 something "
+    "was not restored."
 )
 @click.argument(
     "places", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path)

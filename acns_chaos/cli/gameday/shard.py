@@ -59,14 +59,34 @@ def shard(
     For pods; `acns-chaos gameday render` writes them. A shard that was begun already, as its pod
     was lost, is gone on with.
     """
+    from acns_chaos.gameday.signals import held
+
+    # A signal that comes from here on is heard by the run that this process becomes.
+    with held():
+        _become(plan, cluster, index, day, out, seed, parallel, access)
+
+
+def _become(
+    plan: Path,
+    cluster: Path,
+    index: int,
+    day: str,
+    out: Path,
+    seed: int,
+    parallel: int,
+    access: str,
+) -> None:
+    """Write the shard's plan down, and become its run; arguments as `shard`."""
     from acns_chaos.gameday.plan import plan_of, read_plan
     from acns_chaos.gameday.render.fleet import shard_document
+    from acns_chaos.gameday.render.reaching import require_cluster
     from acns_chaos.gameday.scoring import write_whole
 
     read, told = read_plan(plan), _told(cluster)
     document = shard_document(read.document, told, index, read.folder)
     # Whatever is wrong with it is said here, with the cluster's name around it.
     plan_of(document, read.folder, f"the plan of shard {index} of cluster {told['name']}")
+    require_cluster(told, access)
     folder = out / f"{index}"
     mine = out / f"{index}.plan.json"
     write_whole(mine, json.dumps(document, indent=1) + "\n")
@@ -92,7 +112,7 @@ def _told(file: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(read_bounded(file, _MAX_BYTES))
         fit = found["schema"] == 1 and found["per_pod"] > 0
-        texts = [found["name"], found["context"], *found["namespaces"]]
+        texts = [found["name"], found["context"], found.get("uid", ""), *found["namespaces"]]
         texts += [*found["env"], *found["env"].values()]
         if fit and all(isinstance(one, str) for one in texts):
             return found

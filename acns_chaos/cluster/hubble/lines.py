@@ -22,6 +22,7 @@ from acns_chaos.cluster.hubble.seen import (
     PolicyName,
     SeenFlow,
 )
+from acns_chaos.cluster.moments import moment
 
 __all__ = ["read_lines", "written"]
 
@@ -175,12 +176,17 @@ class _Decoder:
     def _moment(self, text: str) -> float:
         """Seconds since 1970; the second itself is worked out once."""
         if text[:19] != self._second or text[-1:] != "Z":
-            whole = datetime.fromisoformat(text)
+            whole = moment(text)
+            if whole is None:
+                raise ValueError("it has no time")
             if text[-1:] != "Z":
                 return whole.timestamp()
             self._epoch = whole.replace(microsecond=0).timestamp()
             self._second = text[:19]
-        return self._epoch + float(f"0{text[19:-1]}")
+        part = float(f"0{text[19:-1]}")
+        if not 0 <= part < 1:
+            raise ValueError("it has no time")
+        return self._epoch + part
 
     # ------------------------------------------------------------------ as a whole
 
@@ -335,7 +341,8 @@ def _status(found: Mapping[str, Any]) -> NodeNotice:
 
 
 def _epoch(text: str | None) -> float:
-    return datetime.fromisoformat(text).timestamp() if text else 0.0
+    found = moment(text)
+    return found.timestamp() if found is not None else 0.0
 
 
 # ---------------------------------------------------------------------- writing
@@ -425,5 +432,5 @@ def _plain(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(at: float) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    when = datetime.fromtimestamp(at, UTC)
+    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,6 +9,7 @@ from typing import Any
 from acns_chaos.cluster.hubble.lines import FLAGS, KINDS, direction_of
 from acns_chaos.cluster.hubble.query import Query
 from acns_chaos.cluster.hubble.seen import LostEvents, NodeNotice, Peer, PolicyName, SeenFlow
+from acns_chaos.cluster.moments import END
 from acns_chaos.wire import flow_pb2, observer_pb2, relay_pb2
 
 __all__ = ["flow_of", "lost_of", "notices_of", "request_of", "seconds"]
@@ -22,8 +23,9 @@ _WITH_PORTS = ("TCP", "UDP", "SCTP")
 
 
 def seconds(moment: Any) -> float:
-    """Return a Timestamp as seconds since 1970."""
-    return float(moment.seconds + moment.nanos * 1e-9)
+    """Return a Timestamp as seconds since 1970; 0 for what no clock shows."""
+    found = float(moment.seconds + moment.nanos * 1e-9)
+    return found if 0 < found < END else 0.0
 
 
 def flow_of(flow: Any, received: float) -> SeenFlow:

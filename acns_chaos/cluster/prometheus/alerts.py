@@ -7,9 +7,9 @@ since when, and whether a rule of that name exists. What it proves is in `eviden
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from acns_chaos.cluster.moments import moment
 from acns_chaos.cluster.prometheus.client import TIMEOUT, Prometheus
 from acns_chaos.cluster.prometheus.counters import quoted, selector
 from acns_chaos.cluster.prometheus.credentials import Credentials
@@ -294,9 +294,6 @@ def _alert(one: Any) -> Alert:
 
 
 def _moment(text: Any) -> float | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
     # Go writes the year 1 for "never".
-    return found.timestamp() if found.tzinfo is not None and found.year > 1 else None
+    found = moment(text)
+    return found.timestamp() if found is not None else None

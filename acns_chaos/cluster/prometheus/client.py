@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.moments import END
 from acns_chaos.cluster.prometheus.counters import HUBBLE, WITNESSES, Counter, selector
 from acns_chaos.cluster.prometheus.credentials import Credentials
 from acns_chaos.cluster.prometheus.series import (
@@ -177,7 +178,8 @@ class Prometheus:
                 answer = self._ask(lambda client: client.custom_query("time()"))
                 after = time.time()
                 ahead = float(answer[1]) - (before + after) / 2
-                self._clock = Clock(ahead, (after - before) / 2)
+                known = Clock(ahead, (after - before) / 2)
+                self._clock = known if abs(ahead) < END else Clock(0.0, None)
             except (IndexError, KeyError, TypeError, ValueError):
                 self._clock = Clock(0.0, None)
             except ApiError as error:

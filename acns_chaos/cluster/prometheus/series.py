@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.moments import END
 from acns_chaos.errors import ApiError
 
 __all__ = ["Clock", "Freshness", "Node", "Nodes", "Series", "cluster_nodes", "series_of"]
@@ -177,7 +178,7 @@ def series_of(result: Any) -> list[Series]:
 
 def _samples(pairs: Any) -> Iterable[tuple[float, float]]:
     for at, value in pairs:
-        number = float(value)
+        when, number = float(at), float(value)
         # A counter is never NaN; an error on the way to it may be.
-        if math.isfinite(number):
-            yield float(at), number
+        if math.isfinite(number) and abs(when) < END:
+            yield when, number

@@ -6,6 +6,7 @@ a time, and remembers what an answer said besides its data: when to come back, a
 """
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -265,9 +266,9 @@ def _seconds(header: str | None) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
-    return max(0.0, seconds) if seconds == seconds else None  # noqa: PLR0124 - NaN
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _http_errors() -> type[Exception]:

@@ -21,17 +21,15 @@ from acns_chaos.gameday.render.pods import (
     files,
     labels,
     merge_arguments,
+    merging,
     plan_volume,
     security,
     service_account,
     shard_arguments,
 )
 
-__all__ = ["STORES", "argo"]
+__all__ = ["argo"]
 
-# The part of an artifact that says where it is, by kind of store; the store itself is the one that
-# Argo is set up with.
-STORES = {"azure": "blob", "s3": "key", "gcs": "key"}
 EXECUTOR = "acns-chaos-fleet-executor"
 DAY = "{{workflow.name}}"
 # A run keeps a copy of its template beside the states of its pods.
@@ -101,14 +99,13 @@ def _given(values: dict[str, str]) -> Json:
     return {"parameters": [{"name": name, "value": value} for name, value in values.items()]}
 
 
-def _artifact(name: str, path: str, place: str, settings: Settings) -> Json:
-    """A folder in the store, as single files."""
-    return {
-        "name": name,
-        "path": path,
-        "archive": {"none": {}},
-        settings.store: {STORES[settings.store]: place},
-    }
+def _artifact(name: str, path: str, place: str) -> Json:
+    """A file, or a folder as single files, in the store that Argo is set up with.
+
+    Whatever that store is, Argo puts it in the place of one that has a key and no bucket. Of its
+    stores S3 alone has no field that must be there: for Azure's it takes no key by itself.
+    """
+    return {"name": name, "path": path, "archive": {"none": {}}, "s3": {"key": place}}
 
 
 def _fleet(items: list[dict[str, str]]) -> Json:
@@ -159,12 +156,11 @@ def _shard(fleet: Fleet, settings: Settings) -> Json:
     arguments = shard_arguments(settings, DAY, f"/days/{cluster}", index)
     made = container("main", settings, arguments, "/days", ("plan", "cluster", "access"))
     secrets = access("{{inputs.parameters.config}}", "{{inputs.parameters.secret}}")
-    place = f"{DAY}/shards/{cluster}/{index}"
     return {
         "name": "shard",
         "metadata": {"labels": {**labels(fleet), "acns-chaos/cluster": cluster}},
         "inputs": _parameters("cluster", "config", "secret", "index"),
-        "outputs": {"artifacts": [_artifact("days", "/days", place, settings)]},
+        "outputs": {"artifacts": _written(fleet, f"{cluster}/{index}")},
         "activeDeadlineSeconds": settings.lasts,
         # Kept when the pod is told to end: it restores first.
         "podSpecPatch": json.dumps({"terminationGracePeriodSeconds": GRACE}),
@@ -173,14 +169,34 @@ def _shard(fleet: Fleet, settings: Settings) -> Json:
     }
 
 
+def _written(fleet: Fleet, shard: str) -> list[Json]:
+    """What a shard leaves: all of it, and once more by themselves the files that merging reads.
+
+    None is optional: Argo 3.7.1 waits for ever where an optional one is not there. So what is named
+    is there after every shard that was not cut short, and Argo saves one after the other.
+    """
+    # As a day writes them, so that one that was cut short leaves what it had.
+    read = ["plan.json"]
+    if fleet.plan.document.get("experiments"):
+        read.append("experiments.jsonl")
+    if fleet.plan.mutants is not None:
+        read.append("results.jsonl")
+    whole = _artifact("days", "/days", f"{DAY}/shards/{shard}")
+    each = (
+        _artifact(file.split(".")[0], f"/days/{shard}/{file}", f"{DAY}/results/{shard}/{file}")
+        for file in read
+    )
+    return [whole, *each]
+
+
 def _merge(fleet: Fleet, settings: Settings) -> Json:
     arguments = merge_arguments("/shards", "/days/merged", DAY)
-    made = container("main", settings, arguments, "/days", ("plan",))
+    made = merging("main", fleet, settings, arguments)
     return {
         "name": "merge",
         "metadata": {"labels": labels(fleet)},
-        "inputs": {"artifacts": [_artifact("shards", "/shards", f"{DAY}/shards", settings)]},
-        "outputs": {"artifacts": [_artifact("merged", "/days/merged", f"{DAY}/merged", settings)]},
+        "inputs": {"artifacts": [_artifact("shards", "/shards", f"{DAY}/results")]},
+        "outputs": {"artifacts": [_artifact("merged", "/days/merged", f"{DAY}/merged")]},
         "volumes": _own_volumes(fleet),
         "container": _without_name(made),
     }
@@ -202,6 +218,17 @@ def _executor(settings: Settings) -> list[Json]:
     about = {"name": EXECUTOR, "namespace": settings.namespace}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about},
+        {
+            # Argo mounts this one by its name, and since Kubernetes 1.24 nobody makes it.
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                **about,
+                "name": f"{EXECUTOR}.service-account-token",
+                "annotations": {"kubernetes.io/service-account.name": EXECUTOR},
+            },
+            "type": "kubernetes.io/service-account-token",
+        },
         {
             "apiVersion": f"{group}/v1",
             "kind": "Role",

@@ -62,6 +62,8 @@ class Cost:
         at_once: pods at the same time.
         hours: from the first mutant to the last, about.
         longest: the same when no detector notices anything.
+        pod: hours of one pod, about.
+        pod_longest: the same when no detector notices anything: what `--lasts` must allow.
         pod_hours: of all pods, about.
         per_second: requests to one cluster's API server, on average.
         requests: to all API servers.
@@ -74,6 +76,8 @@ class Cost:
     at_once: int
     hours: float
     longest: float
+    pod: float
+    pod_longest: float
     pod_hours: float
     per_second: float
     requests: float
@@ -103,6 +107,8 @@ def cost(
         at_once=at_once,
         hours=rounds * each,
         longest=rounds * each * ONE.most / ONE.about,
+        pod=each,
+        pod_longest=each * ONE.most / ONE.about,
         pod_hours=CLUSTERS * pods * each,
         per_second=min(in_cluster, pods) * ONE.each / ONE.about,
         requests=every * ONE.each + CLUSTERS * pods * ONE.looking,
@@ -120,17 +126,21 @@ def table() -> str:
 def _lines() -> Iterator[str]:
     yield (
         "| mutants a namespace | namespaces a pod | pods at once: a cluster, all | pods | hours, "
-        "at most | pod hours | requests a second, to one API server | requests in all, queries | "
-        "memory asked for | journals |"
+        "at most | hours of one pod, at most | pod hours | requests a second, to one API server | "
+        "requests in all, queries | memory asked for | journals |"
     )
-    yield "|" + "---|" * 10
+    yield "|" + "---|" * 11
     few = -(-CLUSTERS * NAMESPACES // MOST_WORKFLOW_PODS)
-    ways = ((ONE.mutants, 1, 4), (ONE.mutants, 1, 20), (5, 1, 4), (5, few, 5), (1, few, 5))
+    ways = (
+        *((ONE.mutants, 1, 1), (ONE.mutants, 1, 20)),
+        *((5, 1, 1), (5, few, 1), (5, few, 5), (1, few, 1), (1, few, 5)),
+    )
     for mutants, per_pod, in_cluster in ways:
         one = cost(mutants, in_cluster, per_pod=per_pod)
         yield (
             f"| {mutants} | {per_pod} | {in_cluster}, {one.at_once:,} | {one.pods:,} "
-            f"| {one.hours:.1f}, {one.longest:.0f} | {one.pod_hours:,.0f} | {one.per_second:.1f} "
+            f"| {one.hours:.1f}, {one.longest:.0f} | {one.pod:.1f}, {one.pod_longest:.1f} "
+            f"| {one.pod_hours:,.0f} | {one.per_second:.1f} "
             f"| {one.requests / 1e6:,.0f}, {one.queries / 1e6:,.0f} million "
             f"| {one.memory:,.0f} GiB "
             f"| {one.stored / _GB:,.0f} GB |"

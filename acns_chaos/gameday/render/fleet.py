@@ -40,10 +40,12 @@ LARGEST = 1024 * 1024
 # Pods of one Indexed Job: Kubernetes takes no more at once, nor more failed indexes.
 MOST_SHARDS = 100_000
 # Pods of one workflow, whose states are kept in one object of at most 1 MiB, compressed, with a
-# copy of the template. 5,000 states, made up as Argo writes them, took 410 kB; the rest is reserve.
+# copy of the template. 5,000 states, made up as Argo writes them, took 520 kB; the rest is reserve.
 MOST_WORKFLOW_PODS = 5_000
 # Of a file of clusters.
 MAX_BYTES = 8_000_000
+# Namespaces beside a plan's, by its schema.
+_MOST_BESIDE = 1000
 # What the pod itself says, and what must not stand in a ConfigMap.
 _OURS = ("ACNS_CHAOS_CLUSTER", "ACNS_CHAOS_HISTORY")
 _SECRET = ("_PASSWORD", "_TOKEN")
@@ -75,6 +77,7 @@ class Cluster:
             "schema": 1,
             "name": self.name,
             "context": self.context,
+            "uid": self.uid,
             "namespaces": list(self.namespaces),
             "per_pod": per_pod,
             "env": dict(self.env),
@@ -235,7 +238,11 @@ def shard_document(
             f"the index {index}: render the manifests again."
         )
     whole = folder.absolute()
-    made = {**plan, "target": {"cluster": cluster["context"], "namespaces": mine}}
+    target: dict[str, Any] = {"cluster": cluster["context"], "namespaces": mine}
+    # Where other shards may be at work, and alerts are about their mistakes.
+    if beside := _beside_shard(plan, names, mine):
+        target["beside"] = beside
+    made = {**plan, "target": target}
     made["detectors"] = [
         {**one, "claim": str(whole / one["claim"])} if "claim" in one else one
         for one in plan["detectors"]
@@ -243,6 +250,11 @@ def shard_document(
     if "experiments" in plan:
         made["experiments"] = [str(whole / one) for one in plan["experiments"]]
     return made
+
+
+def _beside_shard(plan: Mapping[str, Any], names: list[str], mine: list[str]) -> list[str]:
+    every = dict.fromkeys([*names, *plan["target"].get("beside", ())])
+    return [one for one in every if one not in mine][:_MOST_BESIDE]
 
 
 # ---------------------------------------------------------------------- names and limits

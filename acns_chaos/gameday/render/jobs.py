@@ -16,11 +16,13 @@ from acns_chaos.gameday.render.pods import (
     files,
     labels,
     merge_arguments,
+    merging,
     plan_volume,
     pod,
     service_account,
     shard_arguments,
 )
+from acns_chaos.gameday.render.sizes import mutants_of
 from acns_chaos.gameday.scoring import NOT_RESTORED
 
 __all__ = ["VOLUME", "jobs"]
@@ -30,8 +32,6 @@ VOLUME = "acns-chaos-fleet"
 LONGEST = 63 - len("-99999")
 # After so many seconds an ended Job is removed; its results are in the volume.
 KEPT = 7 * 86400
-# Mutants of a namespace, where the plan has no `most`.
-USUAL = 50
 
 
 def jobs(fleet: Fleet, settings: Settings) -> list[Json]:
@@ -59,12 +59,8 @@ def jobs(fleet: Fleet, settings: Settings) -> list[Json]:
 
 
 def _volume(fleet: Fleet, settings: Settings) -> Json:
-    wanted = fleet.plan.mutants
-    mutants = sum(len(one.namespaces) for one in fleet.clusters) * (
-        (wanted.most if wanted else 0) or USUAL
-    )
     # Twice what the journals take, at least a little.
-    room = max(10, -(-2 * mutants * ONE.journal // 2**30))
+    room = max(10, -(-2 * mutants_of(fleet) * ONE.journal // 2**30))
     spec: Json = {
         "accessModes": ["ReadWriteMany"],
         "resources": {"requests": {"storage": f"{room}Gi"}},
@@ -105,8 +101,9 @@ def _shards(cluster: Cluster, config: str, fleet: Fleet, settings: Settings, tai
                 }
             ]
         },
-        "activeDeadlineSeconds": settings.lasts * -(-count // max(1, settings.at_once)),
         "ttlSecondsAfterFinished": KEPT,
+        # The pods have a deadline, the Job has none: its own would also run while a quota lets it
+        # make no pod.
         "template": {
             "metadata": {"labels": labels(fleet, cluster.name)},
             "spec": {**pod(made, volumes), "activeDeadlineSeconds": settings.lasts},
@@ -119,7 +116,7 @@ def _shards(cluster: Cluster, config: str, fleet: Fleet, settings: Settings, tai
 def _merge(fleet: Fleet, settings: Settings, tail: str) -> Json:
     folder = f"/days/{settings.day}"
     arguments = merge_arguments(folder, f"{folder}-merged", settings.day)
-    made = container("merge", settings, arguments, "/days", ("plan",))
+    made = merging("merge", fleet, settings, arguments)
     spec = {
         # Nothing in Kubernetes waits for many Jobs: somebody starts it when they are over.
         "suspend": True,
@@ -130,7 +127,8 @@ def _merge(fleet: Fleet, settings: Settings, tail: str) -> Json:
             "spec": pod(made, [_days(), plan_volume(fleet)]),
         },
     }
-    name = name_of(f"acns-chaos-{fleet.plan.name}-merge", tail)
+    # A cluster's Job ends in signs of a hash, so none is called like this, whatever the cluster is.
+    name = name_of(f"acns-chaos-{fleet.plan.name}", tail, "merge")
     return _job(name, {**labels(fleet), "acns-chaos/step": "merge"}, settings, spec)
 
 

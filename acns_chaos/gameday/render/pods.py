@@ -13,6 +13,7 @@ from typing import Any
 
 from acns_chaos.errors import GameDayError
 from acns_chaos.gameday.render.fleet import LARGEST, Fleet, name_of
+from acns_chaos.gameday.render.sizes import merging_memory, require_mergeable
 
 __all__ = [
     "ACCOUNT",
@@ -21,6 +22,7 @@ __all__ = [
     "container",
     "files",
     "labels",
+    "merging",
     "pod",
     "service_account",
 ]
@@ -47,19 +49,17 @@ class Settings:
         seed: of the selection.
         day: of Jobs; a workflow has its own name for that.
         storage_class: of the volume for the results of Jobs, "" for the cluster's default.
-        store: where a workflow's results go: "azure", "s3" or "gcs".
     """
 
     image: str = "acns-chaos:0.1.0"
     namespace: str = "acns-chaos-fleet"
-    at_once: int = 4
+    at_once: int = 1
     most: int = 100
     parallel: int = 1
     lasts: int = 6 * 3600
     seed: int = 0
     day: str = ""
     storage_class: str = ""
-    store: str = "azure"
 
 
 def labels(fleet: Fleet, cluster: str = "") -> dict[str, str]:
@@ -161,10 +161,7 @@ def container(
         "image": settings.image,
         "command": ["acns-chaos", "gameday"],
         "args": list(arguments),
-        "resources": {
-            "requests": {"cpu": "250m", "memory": f"{memory}Mi"},
-            "limits": {"memory": f"{4 * memory}Mi"},
-        },
+        "resources": _resources(memory, 4 * memory),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -176,6 +173,32 @@ def container(
             *({"name": one, "mountPath": _MOUNTS[one], "readOnly": True} for one in mounts),
         ],
     }
+
+
+def _resources(asked: int, most: int) -> Json:
+    return {
+        "requests": {"cpu": "250m", "memory": f"{asked}Mi"},
+        "limits": {"memory": f"{most}Mi"},
+    }
+
+
+def merging(name: str, fleet: Fleet, settings: Settings, arguments: Sequence[str]) -> Json:
+    """The container that unites; its memory goes by how many results there may be.
+
+    Args:
+        name: of it.
+        fleet: whose results.
+        settings: see there.
+        arguments: as `merge_arguments`.
+
+    Raises:
+        GameDayError: they are too many for one pod.
+    """
+    require_mergeable(fleet)
+    most = merging_memory(fleet)
+    made = container(name, settings, arguments, "/days", ("plan",))
+    # What was noticed takes half as much as what survived.
+    return {**made, "resources": _resources(-(-most // 2), most)}
 
 
 def shard_arguments(settings: Settings, day: str, out: str, index: str = "") -> list[str]:

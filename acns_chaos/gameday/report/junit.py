@@ -1,20 +1,20 @@
 """A game day as JUnit XML: a suite a shard, a case a mutant, and one case for the day itself.
 
-What nobody noticed is a failure, what is not known is skipped, what was not put back is an error.
+What nobody noticed is a failure, what is unknown or undecided is skipped, what was not put back is
+an error.
 Because CI shows what is skipped as green, the day has a case of its own that is green only when its
 exit code is 0.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC
 from xml.etree import ElementTree as ET
 
 from acns_chaos.evidence.values import moment, text
 from acns_chaos.gameday.report.reading import Told
 from acns_chaos.gameday.report.telling import Head, head_of, heard, place_label, repeat, took
 from acns_chaos.gameday.results import UNKNOWN, Result
-from acns_chaos.gameday.score import missed_in
+from acns_chaos.gameday.score import missed_in, undecided_in, why_undecided
 from acns_chaos.report.junit import element, properties, written, xml_text
 
 __all__ = ["junit"]
@@ -82,7 +82,7 @@ def _suite(root: ET.Element, told: Told, found: Sequence[Result]) -> None:
     begun = min((at for one in found if (at := moment(one.started))), default=None)
     if begun:
         # The schema knows no offset.
-        suite.set("timestamp", begun.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"))
+        suite.set("timestamp", begun.strftime("%Y-%m-%dT%H:%M:%S"))
     properties(
         suite, [("place", place), ("place.kind", first.place.kind), ("shard", text(first.shard))]
     )
@@ -99,10 +99,13 @@ def _case(suite: ET.Element, told: Told, one: Result, place: str) -> None:
         time=f"{_seconds(one):.3f}",
     )
     kind = _kind(told, one)
-    missed = " and ".join(missed_in(one, told.day.merged.expected.judges))
+    judges = told.day.merged.expected.judges
+    missed, unclear = (" and ".join(ways(one, judges)) for ways in (missed_in, undecided_in))
+    why = why_undecided(one, judges) if unclear else one.why
+    known = f"Undecided for {unclear}, and counted as not noticed" if unclear else "Unknown"
     messages = {
         FAILURE: f"Nobody noticed it for {missed}.",
-        SKIPPED: f"Unknown: {one.why or 'no reason is given'}.",
+        SKIPPED: f"{known}: {why or 'no reason is given'}.",
         ERROR: "Not everything was put back.",
     }
     if kind == SKIPPED:
@@ -128,9 +131,10 @@ def _lines(told: Told, one: Result) -> list[str]:
 def _kind(told: Told, one: Result) -> str:
     if one in told.day.not_restored:
         return ERROR
-    if one.status == UNKNOWN:
-        return SKIPPED
-    return FAILURE if missed_in(one, told.day.merged.expected.judges) else PASSED
+    judges = told.day.merged.expected.judges
+    if missed_in(one, judges):
+        return FAILURE
+    return SKIPPED if one.status == UNKNOWN or undecided_in(one, judges) else PASSED
 
 
 def _class(name: str) -> str:

@@ -20,7 +20,7 @@ from acns_chaos.gameday.report.telling import (
     trend_told,
 )
 from acns_chaos.gameday.results import Result
-from acns_chaos.gameday.score import missed_in
+from acns_chaos.gameday.score import missed_in, why_undecided
 from acns_chaos.gameday.score_text import share
 from acns_chaos.report.text import fenced, folded, items, plain, table
 
@@ -167,9 +167,12 @@ def _detectors(told: Told) -> list[str]:
 
 
 def _unknown(told: Told) -> list[str]:
+    scored, judges = told.day.scored, told.day.merged.expected.judges
+    known = [(one, f"undecided, {why_undecided(one, judges)}") for one in scored.undecided]
+    known += [(one, one.why) for one in scored.unknown]
     reasons: dict[str, list[Result]] = {}
-    for one in told.day.scored.unknown:
-        reasons.setdefault(text(one.why, 300) or "no reason is given", []).append(one)
+    for one, why in known:
+        reasons.setdefault(text(why, 300) or "no reason is given", []).append(one)
     ordered = sorted(reasons.items(), key=lambda pair: -len(pair[1]))
     lines = items([_reason(why, group) for why, group in ordered[:MOST_REASONS]]) if ordered else []
     if len(ordered) > MOST_REASONS:

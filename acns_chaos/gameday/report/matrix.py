@@ -75,14 +75,14 @@ class Matrix:
 
 
 def matrix_of(told: Told, ids: dict[tuple[str, str, str], str]) -> Matrix:
-    """Lay out the mutants that were judged.
+    """Lay out the mutants that were seen in force.
 
     Args:
         told: the day.
         ids: of each mutant's drill-down in the page.
     """
     judges = told.day.merged.expected.judges
-    judged = [one for one in told.day.scored.results if one.status != UNKNOWN]
+    judged = [one for one in told.day.scored.results if status_of(one, judges) != UNKNOWN]
     shown = sorted(judged, key=lambda one: not missed_in(one, judges))[:MOST_ROWS]
     kept = {one.key for one in shown}
     names = _columns(told)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from acns_chaos.evidence.values import moment, text
@@ -135,7 +134,7 @@ def _outcome(one: Result) -> str:
     lasted = f", {one.seconds:.1f} s" if one.seconds is not None else ""
     back = {True: "", False: ", NOT put back", None: ", put back: not known"}[one.restored]
     at = moment(one.started)
-    begun = f", begun {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else ""
+    begun = f", begun {at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
     return f"{one.outcome}{begun}{lasted}{back}"
 
 

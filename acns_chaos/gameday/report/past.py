@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from acns_chaos.gameday.history import History, Regression, Remembered, Trend, place_of
+from acns_chaos.gameday.history import NO_DATE, History, Regression, Remembered, Trend, place_of
 from acns_chaos.gameday.results import Result
 from acns_chaos.gameday.score import DIRECTIONS, Tally
 from acns_chaos.gameday.scoring import Day
@@ -104,7 +104,7 @@ def _points(
     found = [
         Point(
             name,
-            max(one.ended for one in group),
+            last if (last := max(one.ended for one in group)) > NO_DATE else None,
             {way: _sum(one.directions[way] for one in group) for way in DIRECTIONS},
         )
         for name, group in days.items()
@@ -122,6 +122,7 @@ def _sum(tallies: Iterable[Tally]) -> Tally:
             whole,
             killed=whole.killed + one.killed,
             survived=whole.survived + one.survived,
+            undecided=whole.undecided + one.undecided,
             unknown=whole.unknown + one.unknown,
             signalled=whole.signalled + one.signalled,
         )

@@ -12,21 +12,19 @@ from typing import Any
 
 from acns_chaos.evidence.facts import Facts
 from acns_chaos.evidence.values import mapping, mappings, number, sequence, text, word
-from acns_chaos.gameday.merge import MAX_PLAN, PLAN, read_parts
+from acns_chaos.gameday.merge import MAX_PLAN, PLAN, of_day, read_parts
+from acns_chaos.gameday.own import Own
 from acns_chaos.gameday.report.past import Past, past_of
 from acns_chaos.gameday.results import Key, Result
-from acns_chaos.gameday.scoring import BELOW, NOT_RESTORED, REGRESSED, Day, beside, day_of
+from acns_chaos.gameday.scoring import Day, beside, day_of
 from acns_chaos.gameday.suggest import SCRAPE, Suggestion
 
-__all__ = ["OWN", "VERIFIED", "Check", "Effect", "Own", "Told", "read"]
+__all__ = ["VERIFIED", "Check", "Effect", "Told", "read"]
 
 VERIFIED = "verified.json"
 """What became of suggestions that were tried: a list of `verify.Verified.as_json()`."""
-OWN = "experiments.jsonl"
-"""What became of the experiments that the plan names, one line each."""
 # Of a journal, and of each of those, in bytes.
 MAX_JOURNAL, MAX_BESIDE = 20_000_000, 20_000_000
-HELD, LEFT = "HELD", "NOT_RESTORED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +53,6 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What became of an experiment that the plan names: its name, outcome, sentence and journal."""
-
-    name: str
-    outcome: str
-    sentence: str
-    journal: str
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """A day and all that is known about it.
 
@@ -74,7 +62,6 @@ class Told:
         folders: where the files of each result may be.
         effects: of each mutant, by the plan.
         checks: mutant and name of a suggestion, to what came of trying it.
-        own: the experiments that the plan names, in the order in which they ended.
     """
 
     day: Day
@@ -82,17 +69,16 @@ class Told:
     folders: Mapping[Key, tuple[Path, ...]] = field(default_factory=dict)
     effects: Mapping[Key, Effect] = field(default_factory=dict)
     checks: Mapping[tuple[str, str], Check] = field(default_factory=dict)
-    own: tuple[Own, ...] = ()
+
+    @property
+    def own(self) -> tuple[Own, ...]:
+        """The experiments that the plan names: in the order of their ends, then those not run."""
+        return (*self.day.merged.own.counted, *self.day.merged.own.not_run)
 
     @property
     def code(self) -> int:
         """The exit code that the day ended with, as far as its files say."""
-        code = self.day.code
-        if any(one.outcome == LEFT for one in self.own):
-            return NOT_RESTORED
-        if code < 2 and self.past.regressions:
-            return REGRESSED
-        return code or (0 if all(one.outcome == HELD for one in self.own) else BELOW)
+        return self.day.code_after(regressed=bool(self.past.regressions))
 
     def journal(self, result: Result) -> Facts | None:
         """A mutant's journal; None where it is not beside the results."""
@@ -141,7 +127,7 @@ def read(
     Raises:
         GameDayError: the results cannot be used, or the history cannot.
     """
-    parts = read_parts(places)
+    parts = of_day(read_parts(places), day)
     homes = list(dict.fromkeys(part.folder for part in parts if part.folder))
     plans = {home: mapping(beside(home, PLAN, MAX_PLAN)) for home in homes}
     if scrape is None:
@@ -166,7 +152,6 @@ def read(
         {key: tuple(found) for key, found in folders.items()},
         effects,
         {key: one for home in homes for key, one in _checks(home)},
-        tuple({one.name: one for home in homes for one in _own(home)}.values()),
     )
 
 
@@ -197,14 +182,6 @@ def _checks(folder: Path) -> Iterator[tuple[tuple[str, str], Check]]:
                 word(one.get("why")),
             ),
         )
-
-
-def _own(folder: Path) -> Iterator[Own]:
-    for line in _beside(folder, OWN).splitlines():
-        one = mapping(_loaded(line))
-        if name := word(one.get("experiment")):
-            told = (word(one.get(key)) for key in ("outcome", "sentence", "journal"))
-            yield Own(name, *told)
 
 
 def _beside(folder: Path, name: str) -> bytes:

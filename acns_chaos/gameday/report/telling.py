@@ -3,15 +3,21 @@
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 
 from acns_chaos.evidence.timeline.telling import time_phrase
 from acns_chaos.evidence.values import moment, text
 from acns_chaos.gameday.plan_values import AVAILABILITY
 from acns_chaos.gameday.report.past import Point
-from acns_chaos.gameday.report.reading import HELD, Check, Told
+from acns_chaos.gameday.report.reading import Check, Told
 from acns_chaos.gameday.results import BOTH, CLOSES, KILLED, LAB, OPENS, SURVIVED, Result
-from acns_chaos.gameday.score import Tally, directions_of, missed_in, status_of
+from acns_chaos.gameday.score import (
+    UNDECIDED,
+    Tally,
+    directions_of,
+    missed_in,
+    status_of,
+    undecided_in,
+)
 from acns_chaos.gameday.scoring import BELOW, INCOMPLETE, NOT_RESTORED, REGRESSED
 from acns_chaos.gameday.times import told as length
 
@@ -104,7 +110,7 @@ def head_of(told: Told) -> Head:
     tone, word = WORDS[code]
     if code == 0 and not expected.minimum:
         word = "NO MINIMUM WAS SET"
-        tone = "warn" if day.scored.overall.survived else tone
+        tone = "warn" if day.scored.overall.killed < day.scored.overall.judged else tone
     return Head(
         where=labels[0] if len(labels) == 1 else _several(labels),
         kind=kind,
@@ -157,21 +163,39 @@ def _when(results: Sequence[Result]) -> str:
     ends = [at for one in results if (at := one.ended_at)]
     if not starts or not ends:
         return "at an unknown time"
-    begun, end = min(starts).astimezone(UTC), max(ends).astimezone(UTC)
+    begun, end = min(starts), max(ends)
     same = begun.date() == end.date()
     return f"{begun:%Y-%m-%d %H:%M} to {end:{'%H:%M' if same else '%Y-%m-%d %H:%M'}} UTC"
 
 
 def _sentence(told: Told) -> str:
-    tally, unknown = told.day.scored.overall, told.day.scored.overall.unknown
-    if not tally.judged:
-        return f"Nothing was judged: {counted(unknown, 'mistake is', 'mistakes are')} unknown."
-    rest = f" {unknown} more could not be judged." if unknown else ""
+    tally = told.day.scored.overall
+    rest = (
+        f" {_were(tally.unknown)} not run, or in a run that proves nothing."
+        if tally.unknown
+        else ""
+    )
+    if tally.undecided:
+        rest = f" Whether {_were(tally.undecided)} noticed cannot be told.{rest}"
+    if not tally.decided:
+        if not (tally.undecided or tally.unknown) and told.own:
+            own = counted(len(told.own), "experiment")
+            return f"No mistake was to be made: the plan has {own} only."
+        return f"Nothing was judged.{rest}"
     if not tally.survived:
-        return f"Each of the {counted(tally.judged, 'mistake')} was noticed by somebody.{rest}"
-    verb = "was" if tally.survived == 1 else "were"
-    of = f"{tally.survived} of {counted(tally.judged, 'mistake')}"
-    return f"{of} {verb} noticed by nobody.{rest}"
+        return f"{_each(tally)} noticed by somebody.{rest}"
+    return f"{_were(tally.survived, counted(tally.judged, 'mistake'))} noticed by nobody.{rest}"
+
+
+def _were(count: int, of: str = "") -> str:
+    """How many, and a verb: "1 of 3 mistakes was"."""
+    return f"{count:,} {f'of {of} ' if of else ''}{'was' if count == 1 else 'were'}"
+
+
+def _each(tally: Tally) -> str:
+    if tally.undecided:
+        return _were(tally.killed, counted(tally.judged, "mistake"))
+    return f"Each of the {counted(tally.judged, 'mistake')} was"
 
 
 def _why(told: Told) -> Iterable[str]:
@@ -187,8 +211,9 @@ def _why(told: Told) -> Iterable[str]:
         yield f"{counted(len(not_run), 'mutant was', 'mutants were')} selected and not run."
     yield from day.shortfalls
     for one in told.own:
-        if one.outcome != HELD:
-            yield f"The plan's experiment {one.name} ended {one.outcome or 'without an outcome'}."
+        if not one.held:
+            ended = f"ended {one.outcome}" if one.outcome else "has no outcome"
+            yield f"The plan's experiment {one.name} {ended}."
 
 
 def counted(number: int, one: str, more: str = "") -> str:
@@ -227,14 +252,21 @@ def status_told(one: Result, told: Told) -> tuple[str, str]:
     """How a mutant fared: its tone, and words that name who noticed first."""
     judges = told.day.merged.expected.judges
     status, missed = status_of(one, judges), missed_in(one, judges)
+    unclear = " and ".join(undecided_in(one, judges))
     if status == KILLED:
         told_by = f"noticed by {text(one.by, 80) or 'a detector'}"
         after = f" after {brief(one.first_ms)}" if one.first_ms is not None else ""
         if missed:
             return "bad", f"{told_by}{after}, and for {' and '.join(missed)} by nobody"
+        if unclear:
+            return "warn", f"{told_by}{after}, and for {unclear} nobody can tell"
+        if one.others is False:
+            return "good", f"{told_by}{after}, when only the run itself used the flow"
         return "good", f"{told_by}{after}"
     if status == SURVIVED:
         return "bad", "noticed by nobody"
+    if status == UNDECIDED:
+        return "warn", "undecided: it counts as not noticed"
     return "warn", "unknown"
 
 
@@ -300,9 +332,12 @@ def _percent(tally: Tally) -> int:
 def fared(way: str, tally: Tally, minimum: float | None) -> str:
     """What a score is made of."""
     if not tally.judged:
-        return f"none of the {FAULTS[way]} was judged"
+        unknown = f"; {tally.unknown} unknown" if tally.unknown else ""
+        return f"none of the {FAULTS[way]} was judged{unknown}"
     wanted = f"; {100 * minimum:.0f} % wanted" if minimum is not None else ""
-    return f"{tally.killed} of {tally.judged} {FAULTS[way]} noticed{wanted}"
+    unclear = f", {tally.undecided} undecided" if tally.undecided else ""
+    unknown = f"; {tally.unknown} unknown" if tally.unknown else ""
+    return f"{tally.killed} of {tally.judged} {FAULTS[way]} noticed{unclear}{unknown}{wanted}"
 
 
 def ways_told(one: Result) -> str:

@@ -3,7 +3,7 @@
 What is left out for size is counted and said; survivors are left out last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acns_chaos.evidence.values import text
@@ -29,7 +29,14 @@ from acns_chaos.gameday.report.telling import (
     trend_told,
 )
 from acns_chaos.gameday.results import UNKNOWN, Key, Result
-from acns_chaos.gameday.score import directions_of, missed_in, status_of
+from acns_chaos.gameday.score import (
+    UNDECIDED,
+    directions_of,
+    missed_in,
+    status_of,
+    undecided_in,
+    why_undecided,
+)
 from acns_chaos.gameday.score_text import share
 from acns_chaos.gameday.suggest import Suggestion
 
@@ -40,6 +47,8 @@ MOST_FULL, MOST_SURVIVORS, MOST_UNKNOWN, MOST_NOTES = 400, 250, 250, 20
 LONGEST = 8_000
 # Of so many survivors the suggestions are printed, too, though they are folded.
 FEW = 12
+# Of a detector so many reasons why it could not tell.
+FEW_WHYS = 3
 # The drawing of a trend, in pixels.
 WIDE, HIGH, EDGE = 168, 44, 5
 NOTHING = (
@@ -122,6 +131,8 @@ class DayView:
     own: tuple[tuple[str, ...], ...]
     mutants: tuple[MutantView, ...]
     mutants_note: str
+    undecided: tuple[tuple[str, str, str, str], ...]
+    more_undecided: str
     unknown: tuple[tuple[str, str, str, str, str], ...]
     more_unknown: str
 
@@ -130,11 +141,12 @@ def view_of(told: Told) -> DayView:
     """Prepare a day for the page."""
     day = told.day
     judges, results = day.merged.expected.judges, day.scored.results
-    # Survivors first, then in the order of the day, unknown ones last.
-    order = ({"killed": 1, "unknown": 2}.get(status_of(o, judges), 0) for o in results)
+    # Survivors first, then in the order of the day, what is not known last.
+    late = {UNDECIDED: 2, UNKNOWN: 3}
+    order = (late.get(status_of(one, judges), 1) for one in results)
     ranked = sorted(
         zip(order, range(len(results)), results, strict=True),
-        key=lambda each: (each[0] if not missed_in(each[2], judges) else 0, each[1]),
+        key=lambda each: (0 if missed_in(each[2], judges) else each[0], each[1]),
     )
     full = [one for _, _, one in ranked[:MOST_FULL]]
     ids = {one.key: f"m{number}" for number, one in enumerate(full, 1)}
@@ -157,6 +169,8 @@ def view_of(told: Told) -> DayView:
         ),
         mutants=tuple(mutant_view(told, one, ids[one.key]) for one in full),
         mutants_note=_more(len(results) - MOST_FULL, "mutants"),
+        undecided=tuple(_undecided(told, one, ids) for one in day.scored.undecided[:MOST_UNKNOWN]),
+        more_undecided=_more(len(day.scored.undecided) - MOST_UNKNOWN, "undecided ones"),
         unknown=tuple(_unknown(told, one, ids) for one in day.scored.unknown[:MOST_UNKNOWN]),
         more_unknown=_more(len(day.scored.unknown) - MOST_UNKNOWN, "unknown ones"),
     )
@@ -206,10 +220,14 @@ def _figures(told: Told) -> tuple[Figure, ...]:
                 _trend(way, told.past.points, minimum.get(way)),
             )
         )
-    unheard, unknown = scored.overall.signalled, scored.overall.unknown
     hint = "survivors whose signal was there, and nothing was listening"
-    found.append(Figure("Unheard", str(unheard), "", hint, ("", ""), None))
-    found.append(Figure("Unknown", str(unknown), "", "in no score", ("", ""), None))
+    counts = [("Unheard", scored.overall.signalled, hint)]
+    if undecided := len(scored.undecided):
+        hint = "nobody can tell whether they were noticed; in the score they were not"
+        counts.append(("Undecided", undecided, hint))
+    hint = "not run, or in a run that proves nothing: in no score"
+    counts.append(("Unknown", scored.overall.unknown, hint))
+    found += [Figure(name, str(count), "", said, ("", ""), None) for name, count, said in counts]
     return tuple(found)
 
 
@@ -301,7 +319,7 @@ def _advice(told: Told, one: Result, each: Suggestion) -> Advice:
 
 
 def _nothing(told: Told) -> str:
-    if not told.day.scored.overall.judged:
+    if not told.day.scored.overall.decided:
         return "Nobody knows: no mutant was judged."
     return "None: of what was judged, somebody noticed everything."
 
@@ -315,11 +333,27 @@ def _standings(told: Told) -> list[tuple[str, ...]]:
             text(one.name, 100) or "–",
             text(one.kind, 20) or "–",
             " and ".join(one.judges) or "–",
-            *(str(count) for count in (one.asked, one.kills, one.alone, one.first, one.unable)),
+            *(str(count) for count in (one.asked, one.kills, one.alone, one.first)),
+            _unable(one.unable),
             brief(one.median_ms),
         )
         for one in told.day.scored.detectors[:MOST_UNKNOWN]
     ]
+
+
+def _unable(found: Mapping[str, int]) -> str:
+    """Of how many a detector could not tell, and why."""
+    whys = [f"{text(why, 120)} ({count})" for why, count in found.items()]
+    more = f" and {len(whys) - FEW_WHYS} more reasons" if len(whys) > FEW_WHYS else ""
+    told = f": {'; '.join(whys[:FEW_WHYS])}{more}" if whys else ""
+    return f"{sum(found.values())}{told}"
+
+
+def _undecided(told: Told, one: Result, ids: dict[Key, str]) -> tuple[str, str, str, str]:
+    judges = told.day.merged.expected.judges
+    name = f"{text(one.policy, 200)}: {short_id(one)}"
+    why = why_undecided(one, judges) or "no reason is given"
+    return ids.get(one.key, ""), name, " and ".join(undecided_in(one, judges)), why
 
 
 def _unknown(told: Told, one: Result, ids: dict[Key, str]) -> tuple[str, str, str, str, str]:

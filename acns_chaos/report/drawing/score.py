@@ -1,7 +1,7 @@
 """From a journal to what is drawn: phases, lanes of requests, rates of drops, who noticed when."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from acns_chaos.evidence.facts import Facts
@@ -70,10 +70,10 @@ def _zero(
 ) -> datetime | None:
     submitted = [at for one in stood if (at := moment(one.since)) is not None]
     if submitted:
-        return min(submitted).astimezone(UTC)
+        return min(submitted)
     begun = moment(section.get("from"))
     times = [begun] if begun else [at for one in events if (at := moment(one.get("at")))]
-    return min(times).astimezone(UTC) if times else None
+    return min(times) if times else None
 
 
 def _band(stood: Stood, told: Mapping[str, Any], at: Any) -> FaultBand | None:
