@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.pods import stays
 from acns_chaos.cluster.policies import Policies
 from acns_chaos.cluster.prober import is_prober
 from acns_chaos.policy import Endpoint, Engine
@@ -17,7 +18,8 @@ class Inventory:
     """A cluster's pods and policies at one moment.
 
     Attributes:
-        pods: one endpoint per running pod that Cilium manages (host-network pods are the host's).
+        pods: one endpoint per running pod that Cilium manages (host-network pods are the host's)
+            and that is not being deleted.
         policies: every policy object, raw.
         services: every Service, raw.
         engine: the verdict engine over all of it.
@@ -32,6 +34,10 @@ class Inventory:
 def take_inventory(api: Api) -> Inventory:
     """Read everything a verdict depends on.
 
+    A pod that is being deleted is left out. It may still send during its grace, and a policy still
+    holds for it; but another with its identity stands in for it where its workload stays, and its
+    own silence would look like a denial to whoever tries a predicted flow.
+
     Raises:
         ApiError: one of the lists cannot be read.
     """
@@ -39,7 +45,7 @@ def take_inventory(api: Api) -> Inventory:
     pods = tuple(
         Endpoint.from_pod(pod, namespaces.get(str(pod["metadata"]["namespace"]), {}))
         for pod in _list(api, "/api/v1/pods")
-        if pod.get("status", {}).get("phase") == "Running"
+        if stays(pod)
         and not pod.get("spec", {}).get("hostNetwork")
         # Ours stand beside a workload with its identity; whom a fault reaches does not change.
         and not is_prober(pod)

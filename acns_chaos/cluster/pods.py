@@ -26,6 +26,7 @@ __all__ = [
     "service_address",
     "service_of",
     "services_in",
+    "stays",
     "workload_of",
 ]
 
@@ -59,7 +60,7 @@ class Ran:
 
 
 def pods_of(api: Api, namespace: str, workload: str) -> list[dict[str, Any]]:
-    """List the running pods of a workload.
+    """List the running pods of a workload, those first that are the best to ask.
 
     Args:
         api: the cluster.
@@ -67,18 +68,14 @@ def pods_of(api: Api, namespace: str, workload: str) -> list[dict[str, Any]]:
         workload: the Deployment's, StatefulSet's or DaemonSet's name.
 
     Returns:
-        Pods in phase Running, sorted by name.
+        Pods that run and are not being deleted: the Ready ones, then the others, each by name.
 
     Raises:
         NotFound: the namespace or the workload has none.
         ApiError: the list cannot be read.
     """
     items = api.get(f"/api/v1/namespaces/{namespace}/pods").get("items", [])
-    found = [
-        pod
-        for pod in items
-        if workload_of(pod) == workload and pod.get("status", {}).get("phase") == "Running"
-    ]
+    found = [pod for pod in items if workload_of(pod) == workload and stays(pod)]
     if not found:
         names = ", ".join(sorted({workload_of(pod) for pod in items})) or "no pods at all"
         raise NotFound(
@@ -86,7 +83,22 @@ def pods_of(api: Api, namespace: str, workload: str) -> list[dict[str, Any]]:
             f"which has {names}.",
             404,
         )
-    return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
+    return sorted(found, key=lambda pod: (not _is_ready(pod), str(pod["metadata"]["name"])))
+
+
+def stays(pod: Mapping[str, Any]) -> bool:
+    """Whether a raw pod runs and is not being deleted.
+
+    One that is deleted stays in phase Running for its grace, while its processes end one by one:
+    its silence tells nothing of policy.
+    """
+    deleted = pod["metadata"].get("deletionTimestamp")
+    return not deleted and (pod.get("status") or {}).get("phase") == "Running"
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def workload_of(pod: dict[str, Any]) -> str:

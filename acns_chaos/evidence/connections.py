@@ -5,9 +5,10 @@ from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.pods import connected_by, service_address
-from acns_chaos.cluster.prometheus import Prometheus, drops_of_workload
+from acns_chaos.cluster.prometheus import Counter, Prometheus, drops_of_workload
 from acns_chaos.cluster.waiting import wait_until
 from acns_chaos.errors import ApiError
+from acns_chaos.evidence.doubts import blindness_of
 from acns_chaos.evidence.places import Asker
 from acns_chaos.evidence.readings import DENIED, OPEN, UNKNOWN, Reading, reading
 
@@ -65,16 +66,12 @@ def read_connection(
         return reading(UNKNOWN, what, f"cannot tell: {last}", None, expect, evidence)
     if connected:
         return reading(OPEN, what, last, expect == OPEN, expect, evidence, seconds=ran.seconds)
-    drops = (
-        0.0
-        if trouble
-        else _new_drops(
-            environ, (namespace, workload, service, _prober(asker)), counted, evidence_timeout
-        )
-    )
+    ends = (namespace, workload, service, _prober(asker))
+    drops = 0.0 if trouble else _new_drops(environ, ends, counted, evidence_timeout)
     evidence["drops"] = drops
     if drops <= 0:
-        text = f"{last}, but {trouble or 'no policy drop was counted'}: one witness is not enough"
+        why = trouble or f"no policy drop was counted{_blind(environ, ends)}"
+        text = f"{last}, but {why}: one witness is not enough"
         return reading(UNKNOWN, what, text, None, expect, evidence, seconds=ran.seconds)
     text = f"{last}; {drops:g} policy drops counted"
     return reading(DENIED, what, text, expect == DENIED, expect, evidence, seconds=ran.seconds)
@@ -96,15 +93,30 @@ def _drops(
     """Sum the policy drops at both ends; the trouble, if Prometheus cannot be asked."""
     try:
         prometheus = Prometheus.from_environ(environ)
-        leaving = prometheus.policy_drops(drops_of_workload(namespace, workload, "egress"))
-        if prober:
-            leaving += prometheus.policy_drops(drops_of_workload(namespace, prober, "egress"))
-        arriving = prometheus.policy_drops(
-            drops_of_workload(*_whole(namespace, service), "ingress")
-        )
+        ends = _counters(namespace, workload, service, prober)
+        return sum(prometheus.policy_drops(one) for one in ends), ""
     except ApiError as error:
         return 0.0, str(error)
-    return leaving + arriving, ""
+
+
+def _counters(namespace: str, workload: str, service: str, prober: str) -> list[Counter]:
+    """What counts at either end, the receiver's last."""
+    leaving = [workload, prober] if prober else [workload]
+    return [
+        *(drops_of_workload(namespace, one, "egress") for one in leaving),
+        drops_of_workload(*_whole(namespace, service), "ingress"),
+    ]
+
+
+def _blind(environ: Mapping[str, str], ends: tuple[str, str, str, str]) -> str:
+    """Why no drop could be counted at an end, in brackets; "" where it could be, or who knows."""
+    try:
+        prometheus = Prometheus.from_environ(environ)
+        found = [blindness_of(prometheus, one) for one in _counters(*ends)]
+    except ApiError:
+        return ""
+    why = "; ".join(dict.fromkeys(one for one in found if one))
+    return f" ({why})" if why else ""
 
 
 def _new_drops(

@@ -4,6 +4,8 @@ Questions to Prometheus that make "too little was counted" an answer. What the a
 be is not known here.
 """
 
+from collections.abc import Callable, Mapping
+
 from acns_chaos.cluster.prometheus import (
     AGENT,
     HUBBLE,
@@ -15,7 +17,7 @@ from acns_chaos.cluster.prometheus import (
 )
 from acns_chaos.evidence.increase import Increase, increase
 
-__all__ = ["doubt_about", "patience_of", "rise_of"]
+__all__ = ["blindness_of", "doubt_about", "patience_of", "rise_of"]
 
 # A sample may be this many scrapes old: one may fail, and another be on its way.
 STALE_SCRAPES = 2.5
@@ -86,6 +88,38 @@ def doubt_about(
     return ""
 
 
+def blindness_of(
+    prometheus: Prometheus,
+    counter: Counter,
+    at: float | None = None,
+    ours: Callable[[Mapping[str, str]], object] = lambda _: True,
+) -> str:
+    """Say why a counter could not show the drop of any pod, "" when it shows some pod's.
+
+    Args:
+        prometheus: that has it.
+        counter: which.
+        at: seconds since 1970 by Prometheus' clock; None is its now.
+        ours: tells this cluster's series by their labels; without it all are.
+
+    Raises:
+        ApiError: Prometheus cannot be asked.
+    """
+
+    def there(query: str) -> bool:
+        found = prometheus.instant(f"count by (instance, node) ({prometheus.selector(query)})", at)
+        return any(ours(one.labels) for one in found)
+
+    if there(counter.named):
+        return ""
+    if not counter.side or not there(counter.metric):
+        return f"{counter.metric} has no series"
+    return (
+        f"no series of {counter.metric} names a pod as {counter.side} (namespace/name, which "
+        f"Hubble's metric drop writes with {counter.wanted})"
+    )
+
+
 def _stale(prometheus: Prometheus, source: str, begin: float, fresh: Freshness) -> str:
     window, patience = fresh.at - begin, patience_of(prometheus, source)
     late = fresh.behind(min(window, patience))
@@ -111,12 +145,12 @@ def _unheard(
     lost = _lost(prometheus, begin, fresh)
     if lost > 0:
         return f"Hubble lost {lost:g} events in that time"
-    absent = not prometheus.instant(f"count({prometheus.selector(counter.metric)})", fresh.at)
-    if not absent and not rise.vanished:
+    blind = blindness_of(prometheus, counter, fresh.at, prometheus.nodes().of)
+    if not blind and not rise.vanished:
         return ""
-    # No series at all, or one that is gone with its pod or its agent's memory: the kernel's counter
-    # survives both, and says whether there was anything to count.
-    why = f"{counter.metric} has no series" if absent else f"series of {counter.metric} are gone"
+    # None that could show it, or one that is gone with its pod or its agent's memory: the kernel's
+    # counter survives both, and says whether there was anything to count.
+    why = blind or f"series of {counter.metric} are gone"
     other = drops_at_node(counter.way)
     agents = prometheus.freshness(AGENT, fresh.at)
     if _stale(prometheus, AGENT, begin, agents):

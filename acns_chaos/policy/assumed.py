@@ -20,8 +20,9 @@ from acns_chaos.policy.endpoints import (
     Endpoint,
 )
 from acns_chaos.policy.model import EGRESS, INGRESS, ObjectRef
+from acns_chaos.policy.networkpolicy import pods_of_namespace, pods_of_peer
 from acns_chaos.policy.owners import APP_LABELS
-from acns_chaos.policy.selectors import ANY, K8S, Requirement, parse
+from acns_chaos.policy.selectors import ANY, K8S, Requirement, parse, parse_native
 
 __all__ = ["assumed_pods"]
 
@@ -85,11 +86,11 @@ def _selections(policy: Raw) -> Iterator[tuple[str, Conditions]]:
 
 
 def _native(spec: Raw, namespace: str) -> Iterator[tuple[str, Conditions]]:
-    yield namespace, parse(spec.get("podSelector"), K8S)
+    yield namespace, pods_of_namespace(spec.get("podSelector"))
     for direction, field in ((INGRESS, "from"), (EGRESS, "to")):
         for rule in spec.get(direction) or ():
             for peer in rule.get(field) or ():
-                pods = parse(peer.get("podSelector"), K8S)
+                pods = pods_of_peer(peer)
                 if peer.get("namespaceSelector") is None:
                     yield namespace, pods
                 else:
@@ -98,7 +99,7 @@ def _native(spec: Raw, namespace: str) -> Iterator[tuple[str, Conditions]]:
                         pods
                         + tuple(
                             Requirement(K8S, NAMESPACE_LABEL_PREFIX + c.key, c.operator, c.values)
-                            for c in parse(peer["namespaceSelector"], K8S)
+                            for c in parse_native(peer["namespaceSelector"])
                         ),
                     )
 

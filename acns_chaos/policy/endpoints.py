@@ -33,6 +33,13 @@ ENTITIES = tuple(_ENTITY_LABELS)
 
 _IRRELEVANT_PREFIXES = (
     "io.kubernetes",
+    "kubernetes.io",
+    "k8s.io",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/job-completion-index",
+    "batch.kubernetes.io/controller-uid",
+    "topology.kubernetes.io",
     "pod-template-hash",
     "pod-template-generation",
     "controller-revision-hash",
@@ -270,8 +277,6 @@ def namespace_identity(namespace: str, labels: Mapping[str, str]) -> set[str]:
 
 def is_security_relevant(key: str) -> bool:
     """Whether policy sees a pod label with this key (Cilium's default label filter)."""
-    if key.startswith((NAMESPACE_KEY, "app.kubernetes.io")):
+    if key.startswith(NAMESPACE_KEY):
         return True
-    if "kubernetes.io" in key or "k8s.io" in key:
-        return False
-    return not key.startswith(_IRRELEVANT_PREFIXES)
+    return not key.startswith(_IRRELEVANT_PREFIXES) and "beta.kubernetes.io" not in key

@@ -179,7 +179,7 @@ def _proxy_verdict(
     if asked.dns_query is not None:
         passed = query_passes(matches, asked.dns_query)
     else:
-        exempt = engine.admits_unasked(direction, peer) and frees_local_host(matches, seen)
+        exempt = engine.admits_unasked(direction, peer) and frees_local_host(matches)
         passed = exempt or http_passes(matches, asked.http or {})
     return ALLOWED if passed else DENIED
 

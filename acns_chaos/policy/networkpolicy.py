@@ -13,13 +13,36 @@ from acns_chaos.policy.model import EGRESS, INGRESS
 from acns_chaos.policy.peer_fields import World, cidr_peer
 from acns_chaos.policy.peers import LabelPeer, Peer, PeerSet
 from acns_chaos.policy.ports import PortEntry, PortSet, port_entry
-from acns_chaos.policy.selectors import K8S, Requirement, Selector, describe, parse
+from acns_chaos.policy.selectors import K8S, Requirement, Selector, describe, parse_native
 
 
 def subject(policy: Mapping[str, Any], namespace: str) -> Selector:
     """The pods that a NetworkPolicy is for."""
-    own = parse((policy.get("spec") or {}).get("podSelector"), K8S)
+    own = pods_of_namespace((policy.get("spec") or {}).get("podSelector"))
     return Selector((*own, _in_namespace(namespace)), describe(own))
+
+
+def pods_of_namespace(selector: Mapping[str, Any] | None) -> tuple[Requirement, ...]:
+    """The conditions of a podSelector on pods of the policy's own namespace.
+
+    Args:
+        selector: the raw podSelector.
+
+    Returns:
+        All that it says, but a namespace among its matchLabels: Cilium overwrites that one.
+    """
+    labels = (selector or {}).get("matchLabels") or {}
+    if NAMESPACE_KEY in labels:
+        kept = {key: value for key, value in labels.items() if key != NAMESPACE_KEY}
+        selector = {**(selector or {}), "matchLabels": kept}
+    return parse_native(selector)
+
+
+def pods_of_peer(peer: Mapping[str, Any]) -> tuple[Requirement, ...]:
+    """The conditions on the pods of a peer, an item of `from` or `to`."""
+    if peer.get("namespaceSelector") is None:
+        return pods_of_namespace(peer.get("podSelector"))
+    return parse_native(peer.get("podSelector"))
 
 
 def items(
@@ -69,14 +92,14 @@ def label_peer(peer: Mapping[str, Any], namespace: str, world: World) -> LabelPe
         namespace: of the policy.
         world: what the peer refers to.
     """
-    pods = parse(peer.get("podSelector"), K8S)
+    pods = pods_of_peer(peer)
     wanted = list(pods)
     raw_namespaces = peer.get("namespaceSelector")
     if raw_namespaces is None:
         wanted.append(_in_namespace(namespace))
         where = f"namespace {namespace}"
     else:
-        namespaces = parse(raw_namespaces, K8S)
+        namespaces = parse_native(raw_namespaces)
         where = f"namespaces with {describe(namespaces)}" if namespaces else "any namespace"
         wanted += [
             Requirement(K8S, NAMESPACE_LABEL_PREFIX + r.key, r.operator, r.values)

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Protocol
 from acns_chaos.policy import names
 from acns_chaos.policy.addresses import CidrGroup, Network, group_labels, inside
 from acns_chaos.policy.endpoints import Endpoint
-from acns_chaos.policy.selectors import Requirement, Selector, index_labels
+from acns_chaos.policy.selectors import RESERVED, Requirement, Selector, index_labels
 
 if TYPE_CHECKING:
     from acns_chaos.policy.matrix_population import Population
 
 _WORLD_LABELS = frozenset({"reserved:world=", "reserved:world-ipv4=", "reserved:world-ipv6="})
+# The entity's selector, and the same as a label that a person writes.
+_HOST_ALONE = (
+    (Requirement(RESERVED, "host", "Exists"),),
+    (Requirement(RESERVED, "host", "In", frozenset({""})),),
+)
 
 
 class Peer(Protocol):
@@ -182,9 +187,15 @@ class PeerSet:
             found |= member.among(population)
         return found
 
-    def names(self, endpoint: Endpoint) -> bool:
-        """Whether an alternative that is not simply everything selects the endpoint."""
-        return any(m.matches(endpoint) for m in self.members if not m.wildcard)
+    @property
+    def names_host(self) -> bool:
+        """Whether one of the selectors is the local host and nothing besides."""
+        return any(
+            selector.requirements in _HOST_ALONE
+            for member in self.members
+            if isinstance(member, LabelPeer)
+            for selector in member.selectors
+        )
 
     @property
     def text(self) -> str:

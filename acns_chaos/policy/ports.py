@@ -170,9 +170,9 @@ def port_entry(raw: Mapping[str, Any], requests: Requests | None) -> PortEntry:
     number = parse_number(text)
     if number is None:
         return PortEntry(protocols, -1, -1, text.lower(), requests)
-    if number == 0:
-        return PortEntry(protocols, 0, MAX_PORT, "", requests)
     last = raw.get("endPort") or 0
+    if number == 0 and last == 0:
+        return PortEntry(protocols, 0, MAX_PORT, "", requests)
     return PortEntry(protocols, number, max(number, last), "", requests)
 
 

@@ -9,7 +9,6 @@ Envoy, and was not run against Envoy.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from acns_chaos.policy.endpoints import Endpoint
 from acns_chaos.policy.requests import DNS, HTTP
 from acns_chaos.policy.views import Match
 
@@ -49,17 +48,17 @@ def http_passes(matches: Iterable[Match], request: Mapping[str, Any]) -> bool:
     return False
 
 
-def frees_local_host(matches: Iterable[Match], host: Endpoint) -> bool:
+def frees_local_host(matches: Iterable[Match]) -> bool:
     """Whether the local host's requests pass unseen, where it may always connect.
 
-    They do when a layer-7 rule matches it without naming it: through "all" or an absent peer.
+    They do when a layer-7 rule matches it without naming it: through "all", an absent peer, or a
+    selector that it meets without being all that is selected.
 
     Args:
-        matches: the allow rules that match the connection.
-        host: the local host.
+        matches: the allow rules that match the connection of the local host.
     """
     return any(
-        entry.requests is not None and not rule.peers.names(host)
+        entry.requests is not None and not rule.peers.names_host
         for rule, entries in matches
         for entry in entries
     )

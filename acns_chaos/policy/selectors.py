@@ -4,7 +4,7 @@ Belongs here: raw label selectors in, yes or no for a set of labels out. Does no
 which selectors a rule has, and what follows from a match.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -144,18 +144,30 @@ def parse(selector: Mapping[str, Any] | None, default_source: str = ANY) -> tupl
         selector: {"matchLabels": {...}, "matchExpressions": [...]}, or None.
         default_source: the label source of keys that name none.
     """
-    selector = selector or {}
+    return _conditions(selector or {}, lambda key: split_key(key, default_source))
+
+
+def parse_native(selector: Mapping[str, Any] | None) -> tuple[Requirement, ...]:
+    """The conditions of a raw label selector of a NetworkPolicy.
+
+    Its keys are those of Kubernetes labels, as written: none says another source.
+
+    Args:
+        selector: {"matchLabels": {...}, "matchExpressions": [...]}, or None.
+    """
+    return _conditions(selector or {}, lambda key: (K8S, key))
+
+
+def _conditions(
+    selector: Mapping[str, Any], read: Callable[[str], tuple[str, str]]
+) -> tuple[Requirement, ...]:
     conditions = [
-        Requirement(*split_key(key, default_source), "In", frozenset({value}))
+        Requirement(*read(key), "In", frozenset({value}))
         for key, value in (selector.get("matchLabels") or {}).items()
         if value is not None  # The API server drops nulls.
     ]
     conditions += [
-        Requirement(
-            *split_key(item["key"], default_source),
-            item["operator"],
-            frozenset(item.get("values") or ()),
-        )
+        Requirement(*read(item["key"]), item["operator"], frozenset(item.get("values") or ()))
         for item in selector.get("matchExpressions") or ()
     ]
     return tuple(conditions)
@@ -214,7 +226,7 @@ def peer_selector(
             if not any_namespace:
                 added.append(Requirement(K8S, NAMESPACE_KEY, "Exists"))
             where = "any namespace"
-        elif any(r.key.startswith(NAMESPACE_LABEL_PREFIX) for r in own):
+        elif any(r.key.startswith(NAMESPACE_LABEL_PREFIX) and r.source in {ANY, K8S} for r in own):
             where = ""
         else:
             added.append(Requirement(K8S, NAMESPACE_KEY, "In", frozenset({namespace})))

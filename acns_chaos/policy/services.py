@@ -97,16 +97,15 @@ def meant(item: Mapping[str, Any], services: Iterable[Service]) -> tuple[Service
     """The services that one item of toServices means.
 
     Args:
-        item: {"k8sService": {...}} or {"k8sServiceSelector": {...}}.
+        item: {"k8sService": {...}} or {"k8sServiceSelector": {...}}; of both, the selector
+            counts.
         services: all services.
     """
-    by_name = item.get("k8sService")
-    if by_name:
-        name, namespace = by_name.get("serviceName") or "", by_name.get("namespace") or ""
-        return tuple(s for s in services if s.name == name and namespace in {"", s.namespace})
     by_label = item.get("k8sServiceSelector")
     if not by_label:
-        return ()
+        by_name = item.get("k8sService") or {}
+        name, namespace = by_name.get("serviceName") or "", by_name.get("namespace") or ""
+        return tuple(s for s in services if s.name == name and namespace in {"", s.namespace})
     namespace = by_label.get("namespace") or ""
     conditions = parse(by_label.get("selector"))
     # Sources are ignored here: "k8s:env" and "env" mean the same label of the service.

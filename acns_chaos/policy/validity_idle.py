@@ -241,7 +241,7 @@ def _subject(
         return
     selector = spec["endpointSelector"]
     here = f"{path}.endpointSelector"
-    yield from unseen_keys(selector, here, "the policy is for no pod")
+    yield from unseen_keys(parse(selector), here, "the policy is for no pod")
     if not ref.namespace:
         return
     for key, value in (selector.get("matchLabels") or {}).items():

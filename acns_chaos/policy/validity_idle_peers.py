@@ -6,7 +6,7 @@ Source of the facts: Cilium 1.19, peers and selectors as tabled in the semantics
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import collapse_addresses, ip_network
 from typing import Any
 
@@ -14,7 +14,7 @@ from acns_chaos.policy.addresses import Network, parse_address, parse_prefix_or_
 from acns_chaos.policy.endpoints import NAMESPACE_LABEL_PREFIX, is_security_relevant
 from acns_chaos.policy.model import EGRESS, INGRESS, Settings
 from acns_chaos.policy.quoting import clipped
-from acns_chaos.policy.selectors import ANY, K8S, RESERVED, Requirement, parse
+from acns_chaos.policy.selectors import ANY, K8S, RESERVED, Requirement, parse, parse_native
 
 Said = tuple[str, str]
 
@@ -76,7 +76,7 @@ def peer_findings(
             if kind == "Endpoints":
                 verb = "denies" if deny else "allows"
                 here = f"{path}.{way}Endpoints[{number}]"
-                yield from unseen_keys(selector, here, f"it {verb} nobody")
+                yield from unseen_keys(parse(selector), here, f"it {verb} nobody")
     yield from _entities(item, path, section, ports=ports)
     yield from _cidrs(item, path, way, settings)
     if way == "to":
@@ -125,15 +125,15 @@ def _empty_list(name: str, *, ports: bool, deny: bool) -> str:
     )
 
 
-def unseen_keys(selector: Mapping[str, Any], path: str, effect: str) -> Iterator[Said]:
+def unseen_keys(conditions: Iterable[Requirement], path: str, effect: str) -> Iterator[Said]:
     """Conditions on labels that policy never sees on a pod, as (path, sentence).
 
     Args:
-        selector: a label selector on endpoints.
+        conditions: of a label selector on endpoints.
         path: where it stands.
         effect: what follows when the condition cannot be met.
     """
-    for one in parse(selector):
+    for one in conditions:
         why, said = _unseen(one), clipped(str(one))
         if why and one.operator in {"In", "Exists"}:
             yield path, f"{why}, so {said} is never met and {effect}; select by another label."
@@ -286,7 +286,7 @@ def network_policy_findings(obj: Mapping[str, Any]) -> Iterator[Said]:
     spec = obj.get("spec") or {}
     types = spec.get("policyTypes")
     yield from unseen_keys(
-        spec.get("podSelector") or {}, "spec.podSelector", "the policy is for no pod"
+        parse_native(spec.get("podSelector")), "spec.podSelector", "the policy is for no pod"
     )
     for direction, field in ((INGRESS, "from"), (EGRESS, "to")):
         rules = spec.get(direction) or ()
@@ -302,7 +302,7 @@ def network_policy_findings(obj: Mapping[str, Any]) -> Iterator[Said]:
             for index, peer in enumerate(rule.get(field) or ()):
                 here = f"spec.{direction}[{number}].{field}[{index}]"
                 yield from unseen_keys(
-                    peer.get("podSelector") or {}, f"{here}.podSelector", "it allows nobody"
+                    parse_native(peer.get("podSelector")), f"{here}.podSelector", "it allows nobody"
                 )
                 if direction == INGRESS and peer.get("ipBlock"):
                     yield (

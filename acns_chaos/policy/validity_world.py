@@ -15,7 +15,7 @@ from acns_chaos.policy.endpoints import NAMESPACE_KEY, Endpoint
 from acns_chaos.policy.identities import Identities
 from acns_chaos.policy.model import EGRESS, INGRESS, ObjectRef, Settings
 from acns_chaos.policy.names import NameMatch
-from acns_chaos.policy.networkpolicy import label_peer
+from acns_chaos.policy.networkpolicy import label_peer, pods_of_peer
 from acns_chaos.policy.peer_fields import World as Referred
 from acns_chaos.policy.peers import LabelPeer
 from acns_chaos.policy.selectors import RESERVED, Requirement, Selector, parse, peer_selector
@@ -192,7 +192,7 @@ def _selectors(
         here = f"{path}.{name}[{number}]"
         if native and not ("podSelector" in raw or "namespaceSelector" in raw):
             continue
-        own = parse(raw.get("podSelector") if native else raw)
+        own = pods_of_peer(raw) if native else parse(raw)
         if any(one.source == RESERVED for one in own):
             continue
         missing = [

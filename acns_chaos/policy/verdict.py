@@ -367,5 +367,5 @@ class Engine:
         matches = view.matching(seen, port, protocol, named, deny=False)
         if dns_query is not None:
             return query_passes(matches, dns_query)
-        exempt = self.admits_unasked(direction, peer) and frees_local_host(matches, seen)
+        exempt = self.admits_unasked(direction, peer) and frees_local_host(matches)
         return exempt or http_passes(matches, http or {})

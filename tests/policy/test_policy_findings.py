@@ -490,6 +490,13 @@ def test_where_cilium_reads_a_native_policy_otherwise() -> None:
     assert "the rules apply although policyTypes does not list Ingress" in found[0].sentence
 
 
+def test_a_native_key_that_looks_like_a_reserved_label_is_a_label_of_pods() -> None:
+    """And a key below a domain that is hidden is one too."""
+    labels = {"reserved.team": "a", "batch.kubernetes.io/job-name": "j"}
+    peer = {"podSelector": {"matchLabels": labels}}
+    assert findings(knp({"podSelector": peer["podSelector"], "ingress": [{"from": [peer]}]})) == []
+
+
 # Idle because of what exists.
 
 SERVICE = {
@@ -604,6 +611,16 @@ def test_what_is_idle_because_of_what_exists(policy: dict[str, Any], path: str, 
     assert (finding.layer, finding.path) == ("idle", path)
     assert words in finding.sentence
     assert findings(policy) == []
+
+
+def test_a_namespace_that_is_overwritten_need_not_exist() -> None:
+    """In a podSelector alone; beside a namespaceSelector it counts."""
+    named = {"matchLabels": {"io.kubernetes.pod.namespace": "date", "app": "web"}}
+    peer: dict[str, Any] = {"podSelector": named}
+    assert findings(knp({"podSelector": TO_API, "ingress": [{"from": [peer]}]}), world=WORLD) == []
+    peer["namespaceSelector"] = {}
+    policy = knp({"podSelector": TO_API, "ingress": [{"from": [peer]}]})
+    assert "there is no namespace date" in the_one(findings(policy, world=WORLD)).sentence
 
 
 def test_an_empty_collection_counts_as_not_known() -> None:

@@ -137,6 +137,7 @@ def http(*items: dict[str, Any], **peer: Any) -> dict[str, Any]:
     return {**(peer or {"fromEndpoints": [TO_WEB]}), "toPorts": [port]}
 
 
+NOT_WORLD = {"matchExpressions": [{"key": "reserved:world", "operator": "DoesNotExist"}]}
 GET = {"method": "GET", "path": "/public", "host": "api.shop", "headers": {"X-Token": "42"}}
 
 
@@ -190,12 +191,19 @@ def test_a_plain_rule_beside_it_lifts_the_restriction_of_http(plain: dict[str, A
         ({"fromEntities": ["host"]}, {}, "DENIED"),
         ({"fromEntities": ["cluster"]}, {}, "DENIED"),
         ({"fromEntities": ["all"]}, {"allowLocalhost": "policy"}, "DENIED"),
+        ({"fromEndpoints": [{"matchLabels": {"reserved:host": ""}}]}, {}, "DENIED"),
+        ({"fromEndpoints": [NOT_WORLD]}, {}, "ALLOWED"),
+        ({"fromEndpoints": [NOT_WORLD, {"matchLabels": {"$host": ""}}]}, {}, "DENIED"),
+        ({"fromEndpoints": [NOT_WORLD]}, {"allowLocalhost": "policy"}, "DENIED"),
     ],
 )
 def test_the_local_host_passes_http_rules_that_do_not_name_it(
     peer: dict[str, Any], settings: dict[str, Any], expected: str
 ) -> None:
-    """Named through host or cluster it is bound, even where it may always connect."""
+    """Named through host or cluster it is bound, even where it may always connect.
+
+    A selector that it meets among others does not name it.
+    """
     policy = to_api(http({"method": "GET"}, **peer))
     post = {"method": "POST", "path": "/"}
     assert judge(policy, HOST, API, http=post, settings=settings).l7 == expected

@@ -161,6 +161,20 @@ def test_a_place_is_enough_without_its_variant_where_there_is_one() -> None:
     assert mutant == apply_operator(f"{name}=order", PLAIN, around=AROUND)
 
 
+def test_a_range_from_port_0_has_an_end_to_forget_and_to_open() -> None:
+    """Without its end it means every port, so that is never called its first port alone."""
+    part = [{"ports": [{"port": "0", "endPort": 100, "protocol": "TCP"}]}]
+    policy = cnp({"endpointSelector": {}, "egress": [{"toEndpoints": [{}], "toPorts": part}]})
+
+    def port(operator: str) -> Any:
+        return apply_operator(operator, policy)["spec"]["egress"][0]["toPorts"][0]["ports"][0]
+
+    assert port("port-zero") == {"port": "0", "protocol": "TCP"}
+    assert port("port-range-opened") == {"port": "0", "endPort": 65535, "protocol": "TCP"}
+    with pytest.raises(PolicyError):
+        port("port-range-cut")
+
+
 def test_every_block_of_an_object_is_a_place() -> None:
     """`spec` and each item of `specs`."""
     block = PLAIN["spec"]

@@ -22,6 +22,7 @@ from tests.policy.policy_cases import (
 )
 
 NO = "POLICY_DENIED"
+NAMESPACE = "io.kubernetes.pod.namespace"
 
 
 def to_api(*rules: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -66,6 +67,32 @@ def test_an_address_block_admits_no_pod_on_egress_or_where_peers_are_of_every_cl
     out = knp({"podSelector": TO_WEB, "egress": [{"to": [block]}]})
     assert egress(out, OUTSIDE) == "ALLOWED"
     assert egress(out, API) == NO
+
+
+def test_the_policys_namespace_overwrites_one_among_the_labels_of_pods() -> None:
+    """One in an expression stays, and so does one beside a namespaceSelector."""
+    foreign = {"matchLabels": {NAMESPACE: "data", "app": "web"}}
+    written = {"matchExpressions": [{"key": NAMESPACE, "operator": "In", "values": ["data"]}]}
+    assert ingress(to_api({"from": [{"podSelector": foreign}]}), WEB) == "ALLOWED"
+    assert ingress(to_api({"from": [{"podSelector": written}]}), WEB) == NO
+    both = {"podSelector": foreign, "namespaceSelector": {}}
+    assert ingress(to_api({"from": [both]}), WEB) == NO
+    subject = {"matchLabels": {NAMESPACE: "data", "app": "api"}}
+    assert ingress(knp({"podSelector": subject, "ingress": []}), WEB) == NO
+    assert ingress(knp({"podSelector": written, "ingress": []}), WEB) == "ALLOWED"
+
+
+def test_the_keys_of_its_selectors_are_those_of_kubernetes_labels_as_written() -> None:
+    """Nothing in them names another source, not even what does so in a CiliumNetworkPolicy."""
+    labels = {"app": "web", "reserved.team": "a"}
+    pod = Endpoint.pod("shop", labels, namespace_labels={"reserved.kind": "b"})
+    wanted = {"matchLabels": {"reserved.team": "a"}}
+    assert ingress(to_api({"from": [{"podSelector": wanted}]}), pod) == "ALLOWED"
+    assert ingress(to_api({"from": [{"podSelector": wanted}]}), WEB) == NO
+    spaces = {"namespaceSelector": {"matchLabels": {"reserved.kind": "b"}}}
+    assert ingress(to_api({"from": [spaces]}), pod) == "ALLOWED"
+    closed = knp({"podSelector": wanted, "ingress": []})
+    assert judge(closed, API, pod).ingress.verdict == "DENIED"
 
 
 @pytest.mark.parametrize(

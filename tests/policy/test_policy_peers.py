@@ -267,12 +267,23 @@ SERVICES = [
             NO,
             "ALLOWED",
         ),
+        (
+            {
+                "k8sService": {"serviceName": "orders", "namespace": "data"},
+                "k8sServiceSelector": {"selector": {"matchLabels": {"env": "test"}}},
+            },
+            NO,
+            "ALLOWED",
+        ),
     ],
 )
 def test_services_stand_for_their_pods_or_their_addresses(
     item: dict[str, Any], to_db: str, to_address: str
 ) -> None:
-    """With a selector it is the pods, without one the addresses of its slices."""
+    """With a selector it is the pods, without one the addresses of its slices.
+
+    Where an item names a service and selects others by label, the labels count.
+    """
     policy = from_web({"toServices": [item]})
     assert egress(policy, DB, 5432, services=SERVICES) == to_db
     assert egress(policy, OUTSIDE, 443, services=SERVICES) == to_address

@@ -117,6 +117,14 @@ def test_labels_of_the_namespace_lift_the_limit_of_a_cnp() -> None:
     assert peer(selector, WEB) == NO
 
 
+def test_labels_of_the_namespace_from_another_source_keep_the_limit_of_a_cnp() -> None:
+    """Only those of Kubernetes, or of any source, are about namespaces."""
+    key = "io.cilium.k8s.namespace.labels.colour"
+    assert peer(expression(f"container:{key}", "DoesNotExist"), DB) == NO
+    assert peer(expression(f"container:{key}", "DoesNotExist"), WEB) == "ALLOWED"
+    assert peer(expression(f"any:{key}", "DoesNotExist"), DB) == "ALLOWED"
+
+
 def test_peers_are_of_the_local_cluster_unless_they_name_one() -> None:
     """Since 1.19; the agent option switches it off."""
     assert peer({"matchLabels": {"app": "web"}}, WEST) == NO
@@ -189,6 +197,7 @@ def test_the_labels_of_a_pods_identity() -> None:
             "controller-revision-hash": "x",
             "statefulset.kubernetes.io/pod-name": "a-0",
             "topology.kubernetes.io/zone": "1",
+            "batch.kubernetes.io/controller-uid": "7f",
             "batch.kubernetes.io/job-name": "j",
         },
         name="store-front-68846476f4-x2x9k",
@@ -198,12 +207,40 @@ def test_the_labels_of_a_pods_identity() -> None:
     assert pod.labels == {
         "k8s:app=store-front",
         "k8s:app.kubernetes.io/name=front",
+        "k8s:batch.kubernetes.io/job-name=j",
         "k8s:io.kubernetes.pod.namespace=pets",
         "k8s:io.cilium.k8s.namespace.labels.team=blue",
         "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=pets",
         "k8s:io.cilium.k8s.policy.cluster=default",
         "k8s:io.cilium.k8s.policy.serviceaccount=default",
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "seen"),
+    [
+        ("batch.kubernetes.io/job-name", True),
+        ("gateway.networking.k8s.io/gateway-name", True),
+        ("apps.kubernetes.io/part", True),
+        ("app.kubernetes.io/name", True),
+        ("node.kubernetes.io/pool", True),
+        ("my-pod-template-hash", True),
+        ("apps.kubernetes.io/pod-index", False),
+        ("batch.kubernetes.io/job-completion-index", False),
+        ("batch.kubernetes.io/controller-uid", False),
+        ("kubernetes.io/hostname", False),
+        ("k8s.io/cluster", False),
+        ("io.kubernetes.container", False),
+        ("failure-domain.beta.kubernetes.io/zone", False),
+        ("beta.kubernetes.io/os", False),
+        ("annotations.example.com/x", False),
+    ],
+)
+def test_a_label_is_hidden_by_the_start_of_its_key(key: str, seen: bool) -> None:
+    """Kubernetes' own domains are hidden, the domains below them are not."""
+    pod = Endpoint.pod("shop", {"app": "web", key: "x"})
+    assert (f"k8s:{key}=x" in pod.labels) is seen
+    assert (peer({"matchLabels": {key: "x"}}, pod) == "ALLOWED") is seen
 
 
 def test_a_raw_pod_becomes_an_endpoint() -> None:

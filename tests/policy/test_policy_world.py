@@ -256,6 +256,13 @@ def test_pods_are_assumed_from_what_policies_select() -> None:
     assert verdict(world, job, "shop/a", 80).verdict == "ALLOWED"
 
 
+def test_pods_of_a_native_policy_are_assumed_where_it_selects_them() -> None:
+    """In its own namespace, whatever namespace stands among their labels."""
+    foreign = {"matchLabels": {"io.kubernetes.pod.namespace": "data", "app": "web"}}
+    world = World.of([knp({"podSelector": foreign, "ingress": [{"from": [{"podSelector": {}}]}]})])
+    assert [e.name for e in world.endpoints] == ["shop/web"]
+
+
 def test_nothing_is_assumed_where_pods_are_known() -> None:
     """In that namespace; in a complete world, nowhere."""
     policy = cnp(

@@ -6,10 +6,12 @@ import pytest
 
 from acns_chaos.cluster.hubble import Evidence, Peer, PolicyName
 from acns_chaos.evidence.blame.changes import Change
+from acns_chaos.evidence.blame.clustername import in_its_cluster
 from acns_chaos.evidence.blame.events import Said
-from acns_chaos.policy import ObjectRef
+from acns_chaos.policy import ObjectRef, Settings
 from tests.unit.blame_cases import (
     AT,
+    ORDERS,
     OUTSIDE,
     SHOP,
     applied,
@@ -20,10 +22,12 @@ from tests.unit.blame_cases import (
     pod_peer,
     policy,
     storefront,
+    world,
 )
 
 NOBODY = {"fromEndpoints": [], "toPorts": [{"ports": [{"port": "8080"}]}]}
 FRONT = ObjectRef("CiliumNetworkPolicy", "pets", "front")
+CLUSTER = "io.cilium.k8s.policy.cluster"
 LOSSY = Evidence(False, 7, (), ("7 flows were lost",))
 
 
@@ -237,6 +241,73 @@ def test_a_pod_is_judged_by_the_labels_it_had() -> None:
     then = pod_peer("store-front", tier="web")
     there = blamed(packet(destination=then), storefront(NOBODY))
     assert any("it was relabelled" in note for note in there.notes)
+
+
+def of_cluster(peer: Peer, name: str) -> Peer:
+    """A side as Hubble tells it in a cluster of another name."""
+    labels = tuple(one for one in peer.labels if not one.startswith(f"k8s:{CLUSTER}="))
+    return replace(peer, labels=(*labels, f"k8s:{CLUSTER}={name}"))
+
+
+def test_a_cluster_whose_name_nobody_may_read_is_called_as_hubble_calls_it() -> None:
+    """A shop in a cluster that is not called `default` is judged, and the culprit is named."""
+    shop = of_cluster(SHOP, "kind-kind")
+    found = blamed(packet(destination=shop), applied(storefront(NOBODY), storefront()))
+    assert found.state == "NAMED"
+    assert found.unexplained == 0
+    assert found.culprits == ("pets/front",)
+    assert "Without that change the flow passes." in found.paragraph
+    assert found.notes == ("Hubble says that this cluster is called kind-kind.",)
+
+
+@pytest.mark.parametrize(("name", "unexplained"), [("kind-kind", 1), ("other", 0)])
+def test_a_policy_may_name_its_cluster(name: str, unexplained: int) -> None:
+    """Peers of the cluster by its real name are let in; those of another one are not."""
+    rule = {"fromEndpoints": [{"matchLabels": {"app": "order-service", CLUSTER: name}}]}
+    sides = {
+        "source": of_cluster(ORDERS, "kind-kind"),
+        "destination": of_cluster(SHOP, "kind-kind"),
+    }
+    found = blamed(packet(**sides), storefront(rule))
+    assert found.unexplained == unexplained
+    assert found.culprits == (() if unexplained else ("pets/front",))
+
+
+def test_a_pod_that_is_gone_is_of_the_cluster_that_hubble_names() -> None:
+    """After a roll-out none of the pods that Hubble saw need be there any more."""
+    gone = replace(of_cluster(SHOP, "kind-kind"), pod="store-front-0", ip="10.244.0.7")
+    found = blamed(packet(destination=gone), storefront(NOBODY))
+    assert found.culprits == ("pets/front",)
+    assert found.unexplained == 0
+
+
+def test_pods_of_this_cluster_say_what_it_is_called_and_others_do_not() -> None:
+    """Of several clusters' pods those count that are here, name and address; else nobody does."""
+    here, there = of_cluster(SHOP, "west"), of_cluster(replace(ORDERS, ip="10.9.0.1"), "east")
+    cluster = world(storefront())
+    named, note = in_its_cluster(cluster, packet(source=there, destination=here))
+    assert named.settings.cluster_name == "west"
+    assert "called west" in note
+    assert f"k8s:{CLUSTER}=west" in named.find("pod:pets/store-front-1").labels
+    unclear = packet(source=there, destination=replace(here, ip="10.8.0.1"))
+    assert in_its_cluster(cluster, unclear) == (cluster, "")
+
+
+def test_what_the_agents_say_of_their_clusters_name_stands() -> None:
+    """Where their settings were read, pods of another cluster are of another cluster."""
+    cluster = replace(world(storefront()), settings=Settings(cluster_name="west"))
+    flows = packet(destination=of_cluster(SHOP, "east"))
+    assert in_its_cluster(cluster, flows) == (cluster, "")
+
+
+@pytest.mark.parametrize("label", ["reserved:world", "reserved:world-ipv4", "reserved:world-ipv6"])
+def test_names_count_for_either_world_of_a_dual_stack_cluster(label: str) -> None:
+    """What was learned under an allowed name is denied by no live policy."""
+    outside = replace(OUTSIDE, labels=(label,), names=("api.example.com.",))
+    rule = {"toFQDNs": [{"matchName": "api.example.com"}]}
+    sent = packet(direction="egress", source=ORDERS, destination=outside, port=443)
+    found = blamed(sent, policy("out", "order-service", egress=[rule]))
+    assert "No live policy denies that now" in found.paragraph
 
 
 def test_a_world_that_is_not_told_is_the_address() -> None:

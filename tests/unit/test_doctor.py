@@ -61,7 +61,7 @@ def a_cluster() -> FakeApi:
             "data": {
                 "enable-policy": "default",
                 "enable-hubble": "true",
-                "hubble-metrics": "drop:sourceEgressContext=pod flow",
+                "hubble-metrics": "drop:sourceEgressContext=pod;destinationIngressContext=pod flow",
             }
         },
         "/apis/cilium.io/v2": {
@@ -272,7 +272,7 @@ CASES: list[tuple[str, Any, Callable[[], FakeApi], str, str, str]] = [
     ),
     (
         "drops of nobody", cilium.hubble_on, lambda: with_config(hubble_metrics="drop"), WARN,
-        "without saying whose", "sourceEgressContext",
+        "without saying whose", "az aks update -g GROUP -n CLUSTER --enable-acns",
     ),
     ("nothing filtered", cilium.filtered, a_cluster, OK, "nothing is filtered", ""),
     (

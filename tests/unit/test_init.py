@@ -235,9 +235,10 @@ def peer(workload: str = "", *names: str, labels: tuple[str, ...] = ()) -> Peer:
     )
 
 
-def test_flows_are_matched_with_what_can_be_asked():
+@pytest.mark.parametrize("label", ["world", "world-ipv4", "world-ipv6"])
+def test_flows_are_matched_with_what_can_be_asked(label: str):
     """By the pod's port, a customer by the load balancer, an outside name by https; no answers."""
-    world = peer(labels=("reserved:world",))
+    world = peer(labels=(f"reserved:{label}",))
     flows = [
         seen(peer("web"), peer("api"), 8080),
         seen(world, peer("web"), 8080),

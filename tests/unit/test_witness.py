@@ -8,8 +8,10 @@ import pytest
 
 from acns_chaos.cluster.inventory import take_inventory
 from acns_chaos.cluster.policies import policy_ref
+from acns_chaos.cluster.storefront import Answer
+from acns_chaos.faults import witness
 from acns_chaos.faults.prediction import predict
-from acns_chaos.faults.witness import predicted_trials
+from acns_chaos.faults.witness import Trial, predicted_trials, wait_for_flip
 from tests.unit.fakes import FakeApi, pod, run_on, storefront_policy
 
 REF = policy_ref("CiliumNetworkPolicy", "pets", "allow-store-front-traffic")
@@ -46,3 +48,51 @@ def test_the_shop_and_the_pods_are_read_once_however_many_flows_turn(
     assert trials[0].place is None
     assert not trials[0].opens
     assert max(asked.values(), default=0) <= 1, asked
+
+
+def test_a_pod_that_is_being_deleted_tries_no_flow() -> None:
+    """It was there when the effect was predicted: what it cannot reach now says nothing."""
+    api = FakeApi()
+    leaving, staying = pod("order-service-1", "order-service", 3000), pod("cart-1", "cart", 80)
+    api.lists["/api/v1/pods"] += [leaving, staying]
+    faulty = deepcopy(storefront_policy())
+    faulty["spec"]["ingress"] = [{"fromEntities": ["cluster"]}]
+    prediction = predict(take_inventory(api), {REF: faulty})
+    assert prediction.opened
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-22T21:22:50Z"
+
+    trials = predicted_trials(run_on(api), prediction)
+
+    assert {trial.place.pod for trial in trials if trial.place} == {"cart-1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "beside"),
+    [
+        ("cluster", Answer(200, False, "answered 200", 0.01), True),
+        ("cluster", Answer(0, False, "was refused", 0.01), False),
+        ("lab", Answer(200, False, "answered 200", 0.01), False),
+    ],
+)
+def test_a_customer_who_is_not_kept_out_may_have_come_beside_the_policy(
+    kind: str, answer: Answer, beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a node no policy is asked; that is said of a real cluster, where it got in."""
+    monkeypatch.setattr(witness, "ask", lambda *_: answer)
+    run = run_on(FakeApi(), kind, ACNS_CHAOS_STOREFRONT_URL="http://127.0.0.1:8080")
+    shop = Trial("world -> pets/store-front:8080/TCP", "pets", None, "", 8080, "", opens=False)
+
+    flip = wait_for_flip(run, [shop], faulty=True, timeout=0.05)
+
+    assert flip.at == ""
+    if answer.status:
+        assert (
+            "was not denied within 0.05 s: GET http://127.0.0.1:8080/ answered 200" in flip.sentence
+        )
+    assert (
+        flip.sentence.endswith(
+            "; customers may arrive as host or remote-node (kubectl port-forward, a NodePort "
+            "through kube-proxy), for whom this policy may not be asked"
+        )
+        == beside
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from acns_chaos.cluster.hubble.seen import Peer, SeenFlow
+from acns_chaos.cluster.hubble.seen import WORLDS, Peer, SeenFlow
 from acns_chaos.errors import ArgumentError
 
 __all__ = ["ENTITIES", "KINDS", "VERDICTS", "Query"]
@@ -169,9 +169,7 @@ class _Who:
         if "/" in text and not text[0].isdigit() and ":" not in text:
             return cls._pods(*text.split("/", 1))
         if text in ENTITIES:
-            # A dual-stack cluster tells two worlds apart.
-            names = ("world", "world-ipv4", "world-ipv6") if text == "world" else (text,)
-            labels = tuple(f"reserved:{name}" for name in names)
+            labels = WORLDS if text == "world" else (f"reserved:{text}",)
             return cls(lambda peer: not _none(labels, peer.labels), "label", labels)
         try:
             network = ipaddress.ip_network(text)

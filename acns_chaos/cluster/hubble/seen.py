@@ -13,6 +13,7 @@ from typing import Any
 
 __all__ = [
     "NOWHERE",
+    "WORLDS",
     "Dropped",
     "Event",
     "Evidence",
@@ -30,6 +31,8 @@ DROPPED = "DROPPED"
 CONNECTED, UNAVAILABLE, GONE, ERROR = "CONNECTED", "UNAVAILABLE", "GONE", "ERROR"
 RESTARTED, WRAPPED, REFUSED = "RESTARTED", "WRAPPED", "REFUSED"
 RECONNECTED, UNREADABLE = "RECONNECTED", "UNREADABLE"
+# A dual-stack cluster tells two worlds apart.
+WORLDS = ("reserved:world", "reserved:world-ipv4", "reserved:world-ipv6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ class Peer:
             return self.names[0]
         reserved = [one[9:] for one in self.labels if one.startswith("reserved:")]
         return reserved[0] if reserved else self.ip or "unknown"
+
+    @property
+    def is_world(self) -> bool:
+        """Whether it is outside the cluster, by its labels."""
+        return any(one.removesuffix("=") in WORLDS for one in self.labels)
 
 
 NOWHERE = Peer("", "", "", 0, (), "", ())

@@ -41,6 +41,9 @@ WITNESSES = {
 # POLICY_DENIED, POLICY_DENY, "Policy denied", "Policy denied by denylist", policy_denied.
 POLICY_REASON = re.compile(r"policy.?den(y|ied).*", re.IGNORECASE)
 _POLICY = 'reason=~"[Pp][Oo][Ll][Ii][Cc][Yy].*"'
+# `namespace/pod` or `namespace/workload`. Other contexts write `reserved:world`, an address, a bare
+# name, or all labels (which may hold a slash, but then a colon, too).
+_NAMED = "[a-z0-9-]+/[a-z0-9.-]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Counter:
         way: "ingress" or "egress".
         per_packet: how much one dropped packet counts: 2 for Hubble, which counts the verdict and
             the drop (reference captures, "Metrics").
+        side: the label that tells whose pods they are, "" where none does.
     """
 
     metric: str
@@ -63,6 +67,17 @@ class Counter:
     source: str = HUBBLE
     way: str = "ingress"
     per_packet: int = 2
+    side: str = ""
+
+    @property
+    def named(self) -> str:
+        """A selector of the series that name a pod, anybody's, in the label that `query` reads."""
+        return f'{self.metric}{{{self.side}=~"{_NAMED}"}}' if self.side else self.metric
+
+    @property
+    def wanted(self) -> str:
+        """The option of Hubble's metric that fills that label."""
+        return f"{self.side}{self.way.capitalize()}Context=pod"
 
     def counts(self, labels: Mapping[str, str]) -> bool:
         """Tell whether a series is about a policy's drops, in the wanted direction."""
@@ -85,7 +100,7 @@ def drops_of_workload(namespace: str, workload: str, direction: str) -> Counter:
     name = workload.replace(".", "[.]")
     pods = f"{namespace}/{name}(-.*)?" if workload else f"{namespace}/.*"
     metric = "hubble_drop_total"
-    return Counter(metric, f'{metric}{{{side}=~"{pods}",{_POLICY}}}', way=direction)
+    return Counter(metric, f'{metric}{{{side}=~"{pods}",{_POLICY}}}', way=direction, side=side)
 
 
 def drops_at_node(direction: str) -> Counter:

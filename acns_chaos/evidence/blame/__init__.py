@@ -6,6 +6,7 @@ without it; a drop that no live policy explains is said to be one. What opens a 
 then what is live is held against what was there before.
 
 - `drops`: flows put together, each packet once
+- `clustername`: what the cluster is called, where its agents' settings cannot be read
 - `walks`: which live policy denies them, by Cilium's semantics
 - `changes`: what was changed, since when, by whom
 - `events`: what was said of it
@@ -13,11 +14,12 @@ then what is live is held against what was there before.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from acns_chaos.cluster.hubble import Evidence, PolicyName, SeenFlow
 from acns_chaos.evidence.blame.changes import Change, last_write, named, undone
+from acns_chaos.evidence.blame.clustername import in_its_cluster
 from acns_chaos.evidence.blame.drops import NOISE, Drops, clock, grouped
 from acns_chaos.evidence.blame.events import Said
 from acns_chaos.evidence.blame.walks import Explained, explained, passes
@@ -123,6 +125,8 @@ def blame(case: Case) -> Blame:
     drops = [one for one in every if one.by != NOISE]
     if not drops:
         return _without_drops(case, tuple(every))
+    world, note = in_its_cluster(case.world, case.flows)
+    case = replace(case, world=world, notes=(*case.notes, *([note] if note else [])))
     told = [_told(case, explained(case.world, one)) for one in drops[:TOLD]]
     sentences = [sentence for one in told for sentence in one.sentences]
     changes = tuple(dict.fromkeys(one.change for one in told if one.change))

@@ -122,7 +122,7 @@ def _endpoint(world: World, peer: Peer) -> tuple[Endpoint, str]:
         if not labels or live.labels == labels:
             return live, ""
         return replace(live, labels=labels), _relabelled(live, labels)
-    if "reserved:world=" in labels or not labels:
+    if peer.is_world or not labels:
         outside = Endpoint.outside(peer.ip, fqdns=[one.rstrip(".") for one in peer.names])
         return replace(outside, name=called(peer), labels=labels or outside.labels), ""
     return Endpoint(called(peer), labels, kind="entity", ip=peer.ip), ""

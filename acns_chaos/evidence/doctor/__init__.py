@@ -7,7 +7,15 @@ Each check is a small function from a `Context` to its findings. One that fails 
 from collections.abc import Iterable, Iterator
 
 from acns_chaos.errors import AcnsChaosError, Forbidden, TargetError
-from acns_chaos.evidence.doctor import cilium, cluster, hubble, permissions, policies, prometheus
+from acns_chaos.evidence.doctor import (
+    cilium,
+    cluster,
+    hubble,
+    permissions,
+    policies,
+    prometheus,
+    shop,
+)
 from acns_chaos.evidence.doctor.finding import (
     LEVELS,
     MISSING,
@@ -25,6 +33,7 @@ __all__ = ["CHECKS", "LEVELS", "MISSING", "OK", "UNKNOWN", "WARN", "Context", "F
 CHECKS: tuple[tuple[str, Check], ...] = (
     *cluster.CHECKS,
     *cilium.CHECKS,
+    *shop.CHECKS,
     *hubble.CHECKS,
     *prometheus.CHECKS,
     *permissions.CHECKS,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from acns_chaos.errors import Forbidden, NotFound
+from acns_chaos.evidence.doctor.drop_metric import listed, mended, unnamed_sides
 from acns_chaos.evidence.doctor.finding import MISSING, OK, WARN, Check, Context, Finding
 from acns_chaos.evidence.values import mapping, mappings
 
@@ -19,12 +20,10 @@ _SCRAPING = f"{_SYSTEM}/configmaps/ama-metrics-settings-configmap"
 _FILTERS = "/apis/acn.azure.com/v1alpha1/containernetworkmetrics"
 _WANTED = {"ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies", "ciliumendpoints"}
 _ENABLE = "az aks update -g GROUP -n CLUSTER --enable-acns"
-_HUBBLE_ON = "cilium upgrade --set hubble.enabled=true --set hubble.relay.enabled=true"
-_METRICS_ON = (
-    "cilium upgrade --set 'hubble.metrics.enabled={drop:sourceEgressContext=pod;"
-    "destinationIngressContext=pod}'"
-)
+_HUBBLE_ON = "--set hubble.enabled=true --set hubble.relay.enabled=true"
 
+# A tag that the chart has, too; images of others may be called anything.
+_RELEASE = re.compile(r"\d+\.\d+\.\d+(-(rc|pre)\.\d+)?")
 # As in `networkobservabilityHubble = "30s"`.
 _JOB = re.compile(r"^\s*networkobservability(Cilium|Hubble)\s*=\s*\"?([^\"\s]*)", re.MULTILINE)
 
@@ -137,23 +136,27 @@ def hubble_on(context: Context) -> Iterator[Finding]:
         config = mapping(context.read(_CONFIG).get("data"))
     except NotFound:
         return
-    enable = _ENABLE if what == "ACNS" else _HUBBLE_ON
+
+    def mend(values: str) -> str:
+        return _ENABLE if what == "ACNS" else _upgrade(context, values)
+
     if not _on(config, "enable-hubble"):
         text = "Hubble is off (enable-hubble): nobody sees flows, and no drop is counted by pod"
-        yield Finding(MISSING, what, text, enable)
+        yield Finding(MISSING, what, text, mend(_HUBBLE_ON))
         return
-    metrics = {
-        entry.partition(":")[0]: entry for entry in str(config.get("hubble-metrics") or "").split()
-    }
-    drop = metrics.get("drop")
-    if drop is None:
-        text = f"Hubble counts no drops (hubble-metrics: {', '.join(metrics) or 'none'})"
-        yield Finding(MISSING, what, text, _ENABLE if what == "ACNS" else _METRICS_ON)
-    elif "Context=" not in drop and "labelsContext" not in drop:
-        text = "Hubble counts drops without saying whose (hubble-metrics: drop has no context)"
-        yield Finding(WARN, what, text, _METRICS_ON)
+    metrics = listed(config)
+    names = ", ".join(metrics) or "none"
+    if "drop" not in metrics:
+        text = f"Hubble counts no drops (hubble-metrics: {names})"
+        yield Finding(MISSING, what, text, mend(mended(metrics)))
+    elif sides := unnamed_sides(metrics["drop"]):
+        text = (
+            f"Hubble counts drops without saying whose ({metrics['drop']} in hubble-metrics writes "
+            f"no namespace/name as {' and '.join(sides)}): that a pod had none cannot be told"
+        )
+        yield Finding(WARN, what, text, mend(mended(metrics)))
     else:
-        yield Finding(OK, what, f"Hubble is on and counts {', '.join(metrics)}")
+        yield Finding(OK, what, f"Hubble is on and counts {names}")
 
 
 def filtered(context: Context) -> Iterator[Finding]:
@@ -203,6 +206,13 @@ def scraped(context: Context) -> Iterator[Finding]:
     every = [said for _, said in told if re.fullmatch(r"\d+[smh]", said)]
     text = f"network metrics are scraped{' every ' + ' or '.join(every) if every else ''}"
     yield Finding(OK, what, text)
+
+
+def _upgrade(context: Context, values: str) -> str:
+    """Change values of Cilium's chart, and not its version with them."""
+    version = context.target.cilium_version if context.target else ""
+    stay = f" --version {version}" if _RELEASE.fullmatch(version) else ""
+    return f"cilium upgrade{stay} {values}"
 
 
 def _nodes(context: Context) -> list[dict[str, Any]]:

@@ -151,7 +151,13 @@ def janitor(context: Context) -> Iterator[Finding]:
         f"none was seen in namespace {context.namespace}: nobody restores when a run's machine is "
         "gone, and a run in a pod is refused"
     )
-    mend = "kubectl apply -f deploy/rbac/janitor.yaml -f deploy/janitor/janitor.yaml"
+    # The image that the file names stands in no registry.
+    mend = (
+        "kubectl apply -f deploy/rbac/janitor.yaml -f deploy/janitor/janitor.yaml; where that was "
+        "done, `kubectl -n acns-chaos get pods` shows whether its image is pulled: give it your "
+        f"own build with `kubectl -n acns-chaos set image cronjob/{JANITOR_LEASE}-"
+        f"{context.namespace} janitor=IMAGE`"
+    )
     yield Finding(WARN, "janitor", text, mend)
 
 

@@ -57,7 +57,7 @@ def matched(roster: Roster, flows: Iterable[SeenFlow]) -> set[Ask]:
         if flow.reply is not False or flow.protocol != "TCP":
             continue
         peer, source = flow.destination, flow.source.name
-        if "reserved:world" in flow.source.labels:
+        if flow.source.is_world:
             there = roster.asked_by(WORLD, peer.name, flow.port)
             found |= {
                 Ask(WORLD, ask.target, ask.port, CUSTOMER)

@@ -23,7 +23,9 @@ def _like(written: Any, number: int) -> Any:
 
 def _number(port: Raw) -> int | None:
     """The number of a port entry; None when it has a name or stands for every port."""
-    return parse_number(str(port.get("port") or "")) or None
+    number = parse_number(str(port.get("port") or ""))
+    every = number == 0 and port.get("endPort") in {None, 0, MAX_PORT}
+    return None if every else number
 
 
 def _moved(path: Path, port: Raw, number: int) -> Edit:
@@ -121,7 +123,7 @@ def _emptied(policy: Raw, _: Surroundings) -> Iterator[Edit]:
 )
 def _zero(policy: Raw, _: Surroundings) -> Iterator[Edit]:
     for path, port in _entries(policy):
-        if port.get("port") not in {None, "", "0"}:
+        if port.get("port") not in {None, "", "0"} or _number(port) == 0:
             steps: list[tuple[Path, Any]] = [((*path, "port"), "0")]
             if "endPort" in port:
                 steps.append(((*path, "endPort"), DROP))
@@ -146,7 +148,8 @@ def _range_opened(policy: Raw, _: Surroundings) -> Iterator[Edit]:
 )
 def _range_cut(policy: Raw, _: Surroundings) -> Iterator[Edit]:
     for path, port in _entries(policy):
-        if port.get("endPort"):
+        # Port 0 without its end is no single port but every port.
+        if port.get("endPort") and _number(port) != 0:
             yield Edit(path, (((*path, "endPort"), DROP),))
 
 
