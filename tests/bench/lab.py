@@ -26,7 +26,7 @@ import yaml
 
 from tests.bench.figures import child, show
 
-RATE, MEMORY = 500, 120
+RATE, MEMORY, READY = 500, 120, 1.0
 CLIENTS = 2
 REQUESTS = 2000  # of each client and kind
 SETTLING, SCRAPES = 3, 20  # seconds without a request
@@ -114,17 +114,21 @@ def client(kubeconfig: str, kind: str, count: int) -> None:
 
 
 @contextmanager
-def running(folder: str) -> Iterator[dict[str, Any]]:
-    """A lab of the world pets; yields its ready line."""
+def running(folder: str, world: str) -> Iterator[dict[str, Any]]:
+    """A lab of a world; yields its ready line."""
+    begun = time.perf_counter()
+    command = (sys.executable, "-m", "acns_chaos.lab", "serve", "--until-stdin-closes")
     process = subprocess.Popen(
-        [sys.executable, "-m", "acns_chaos.lab", "serve", "--until-stdin-closes"],
+        [*command, "--world", world],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": folder},
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    yield json.loads(process.stdout.readline())
+    ready = json.loads(process.stdout.readline())
+    show(f"lab, ready: {world}", time.perf_counter() - begun, "s", READY)
+    yield ready
     process.stdin.close()
     began = time.perf_counter()
     process.wait(10)
@@ -157,8 +161,10 @@ def rate(ready: dict[str, Any], kind: str) -> None:
 
 
 def main() -> None:
-    """Print the figures of one lab."""
-    with tempfile.TemporaryDirectory() as folder, running(folder) as ready:
+    """Print the figures of one lab, and how soon a large one is there."""
+    with tempfile.TemporaryDirectory() as folder, running(folder, "generated:100"):
+        pass
+    with tempfile.TemporaryDirectory() as folder, running(folder, "pets") as ready:
         Event().wait(SETTLING)
         used = resident(ready["pid"])
         show("lab's memory, when ready", used, "MiB", MEMORY)
