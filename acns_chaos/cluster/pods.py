@@ -212,7 +212,11 @@ def run_in(
         code = None if session.is_open() else _code(session.read_channel(ws_client.ERROR_CHANNEL))
         output = session.read_all()
     finally:
-        session.close()
+        try:
+            session.close()
+        finally:
+            # Where the server was first to close, the client above leaves its socket open.
+            session.sock.shutdown()
     return Ran(code, output if isinstance(output, str) else "", time.monotonic() - started)
 
 

@@ -68,3 +68,40 @@ def test_each_thread_has_a_patience_of_its_own(silent: Any) -> None:
         raised = raised_by(lambda: run_in(silent, "pets", "web-1", "web", ["nc"], 0.1))
 
     assert len(raised) == 1
+
+
+def test_a_session_that_the_server_ended_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own close does nothing then."""
+    closed: list[str] = []
+
+    class Session:
+        def __init__(self, *_: object) -> None:
+            self.sock = SimpleNamespace(shutdown=lambda: closed.append("socket"))
+
+        def run_forever(self, timeout: float) -> None:
+            """The command has ended."""
+
+        def is_open(self) -> bool:
+            return False
+
+        def read_channel(self, _: int) -> str:
+            return '{"status": "Success"}'
+
+        def read_all(self) -> str:
+            return "done"
+
+        def close(self) -> None:
+            closed.append("session")
+
+    monkeypatch.setattr("kubernetes.stream.ws_client.WSClient", Session)
+    api: Any = SimpleNamespace(
+        asked=SimpleNamespace(note=lambda *_: None),
+        server="https://127.0.0.1:1",
+        client=SimpleNamespace(configuration=None),
+        headers=dict,
+    )
+
+    ran = run_in(api, "pets", "web-1", "web", ["nc"], 1)
+
+    assert (ran.code, ran.output) == (0, "done")
+    assert closed == ["session", "socket"]
