@@ -115,6 +115,7 @@ def before_experiment_control(
         told = error if isinstance(error, AcnsChaosError) else f"The guard failed: {error!r}."
         _State.refused = str(told)
         refuse(str(told))
+        _ends()
         # Raised here nothing runs and the exit code is 1, on both host versions.
         raise InterruptExecution(str(told)) from error
 
@@ -208,9 +209,16 @@ def after_activity_control(context: Activity, state: Run = None) -> None:
     trace = "".join(state.get("exception") or [])
     # Lib 1.44 takes a SIGTERM during a Python activity for a failure of that activity.
     if "InterruptExecution" in trace:
+        _ends()
         raise InterruptExecution("SIGTERM signal received")
     if context.get("type") == "action" and state.get("status") == "failed":
+        _ends()
         raise InterruptExecution(f"Action '{context.get('name')}' failed: the run stops here.")
+
+
+def _ends() -> None:
+    if _State.interlock:
+        _State.interlock.ends()
 
 
 def _show(activity: Activity, output: Any) -> None:
@@ -235,6 +243,7 @@ def _show(activity: Activity, output: Any) -> None:
 def before_rollback_control(context: Experiment) -> None:
     """Note that whatever is restored from now on, rollbacks restore."""
     _State.rolling_back = True
+    _ends()
     if _State.run:
         _State.run.phase = "rollback"
 

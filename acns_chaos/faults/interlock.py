@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -81,6 +82,8 @@ class Interlock:
         self._leases: list[Leases] = []
         self._allowed: dict[str, Allowed] = {}
         self._watch: Watch | None = None
+        self._ending = threading.Lock()
+        self._ended = False
 
     def engage(self) -> None:
         """Take the Lease, settle what others left, and have a watchdog ready.
@@ -200,8 +203,22 @@ class Interlock:
         self._run.note(f"watchdog-{event}", sentence)
         logger.critical(sentence)
         if event != "deadline":
-            # What the host does at this signal: the run is interrupted, its rollbacks are played.
-            os.kill(os.getpid(), signal.SIGUSR1)
+            self._end_the_run()
+
+    def _end_the_run(self) -> None:
+        with self._ending:
+            if not self._ended:
+                # What the host does at this signal: the run is interrupted, its rollbacks played.
+                os.kill(os.getpid(), signal.SIGUSR1)
+
+    def ends(self) -> None:
+        """The run ends already: from here on nothing that the watchdog says interrupts it.
+
+        The host expects its signal while it plays the method; one that comes between that and the
+        rollbacks, or after them, ends the process before the journal is written.
+        """
+        with self._ending:
+            self._ended = True
 
     def restore_now(self) -> None:
         """Have everything restored at once; waits for nothing and never raises."""

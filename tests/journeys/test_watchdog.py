@@ -265,6 +265,42 @@ def test_a_watchdog_that_cannot_be_had_means_no_write(own_chaos: Chaos, lab: Lab
     nothing_is_left(lab, before)
 
 
+def test_a_watchdog_that_dies_while_the_host_ends_the_run_loses_no_journal(
+    own_chaos: Chaos, lab: Lab
+) -> None:
+    """The run was interrupted already: nothing interrupts the host on its way to the journal."""
+    before = lab.policies()
+    # After the method, before the guard's last word: no code of ours runs there.
+    (own_chaos.folder / "foreign.py").write_text(
+        "import os, signal, threading, time\n"
+        "from pathlib import Path\n"
+        "def after_experiment_control(context, **known):\n"
+        "    mine = f'/proc/{os.getpid()}/task/{os.getpid()}/children'\n"
+        "    for child in Path(mine).read_text().split():\n"
+        "        command = Path(f'/proc/{child}/cmdline').read_bytes()\n"
+        "        if b'acns_chaos.faults.watchdog' in command:\n"
+        "            os.kill(int(child), signal.SIGKILL)\n"
+        "            print('killed the watchdog', flush=True)\n"
+        "    # Its reader is woken by the end of a pipe and ends.\n"
+        "    until = time.monotonic() + 10\n"
+        "    while time.monotonic() < until and any(\n"
+        "        one.name == 'watchdog-_read' for one in threading.enumerate()\n"
+        "    ):\n"
+        "        time.sleep(0.01)\n"
+    )
+    written = experiment(inject(policy="no-such-policy"))
+    written["controls"].insert(
+        0, {"name": "foreign", "provider": {"type": "python", "module": "foreign"}}
+    )
+    written["runtime"]["rollbacks"]["strategy"] = "never"
+    done = own_chaos.finish(own_chaos.start(written, PYTHONPATH=str(own_chaos.folder)))
+    assert "killed the watchdog" in done.output
+    assert done.code == 1
+    assert "The watchdog died" in done.output
+    assert done.section["faults"] == []
+    nothing_is_left(lab, before)
+
+
 def test_the_api_server_is_silent_when_the_runner_dies(own_chaos: Chaos, lab: Lab) -> None:
     """It is asked again until it answers."""
     before = lab.policies()
