@@ -20,10 +20,14 @@ __all__ = ["MARK", "PutBack", "fresh", "put_back"]
 
 # What this package writes on an object begins with this.
 MARK = "acns-chaos/"
+FENCE = f"{MARK}fence"
 # A conflict means that somebody else writes too; each round reads what they wrote first.
 ROUNDS = 5
 # How long an object whose creation was never answered is watched for before it counts as absent.
 LATE = 3.0
+# How long another of our nets may take for the second write of its fence, and how often to look.
+# One that died between the two has left its mark, which the next round takes away.
+FENCING, FENCING_LOOK = 2.0, 0.02
 # How long the container of a pod of ours may take to end: it has a second of grace.
 ENDING = 10.0
 
@@ -67,6 +71,9 @@ def put_back(policies: Policies, debt: Debt, by: str, run: str, force: bool = Fa
         try:
             done = _one_round(policies, debt, by, run, force)
         except Conflict:
+            continue
+        if _between(debt, done.stored):
+            wait_until(lambda: not _between(debt, _found(policies, debt)), FENCING, FENCING_LOOK)
             continue
         _require_equal(debt, done.stored)
         return done
@@ -170,10 +177,20 @@ def _fence(policies: Policies, live: Mapping[str, Any], run: str) -> None:
     (a write that changes nothing does not), so the server will refuse the late one.
     """
     marked = deepcopy(dict(live))
-    annotations = {**(marked["metadata"].get("annotations") or {}), f"{MARK}fence": run}
+    annotations = {**(marked["metadata"].get("annotations") or {}), FENCE: run}
     marked["metadata"]["annotations"] = annotations
     moved = policies.replace(marked)
     policies.replace(_onto(live, moved))
+
+
+def _between(debt: Debt, stored: Mapping[str, Any] | None) -> bool:
+    """Whether another of our nets is between the two writes of its fence.
+
+    The runner and the watchdog may restore at once: each reads back what the other wrote.
+    """
+    if stored is None or FENCE not in (stored["metadata"].get("annotations") or {}):
+        return False
+    return FENCE not in (_original(debt)["metadata"].get("annotations") or {})
 
 
 def _rules(policy: Mapping[str, Any]) -> dict[str, Any]:
