@@ -6,6 +6,7 @@ are slow to import inside its function.
 """
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -38,7 +39,7 @@ COMMANDS: dict[str, str] = {
     "sync": "acns_chaos.cli.sync:sync",
 }
 
-# Name -> what the help lists it with, on one line: to ask every sub-command would import them all.
+# Name -> what the help lists it with, on one line.
 SUMMARIES: dict[str, str] = {
     "baseline": "Capture, verify and put in place known-good policies.",
     "blame": "Say who is to blame for dropped traffic, in one paragraph.",
@@ -68,26 +69,43 @@ class Failure(click.ClickException):
 
 
 class LazyGroup(click.Group):
-    """A group that imports a sub-command when it is asked for, not before."""
+    """A group that imports a sub-command when it is asked for, not before.
+
+    Args:
+        places: name of each sub-command, to its "module:function".
+        summaries: likewise, to its line in the group's help: to ask each would import them all.
+        more: as for click.
+    """
+
+    def __init__(
+        self, *given: Any, places: Mapping[str, str], summaries: Mapping[str, str], **more: Any
+    ) -> None:
+        super().__init__(*given, **more)
+        self._places, self._summaries = places, summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all sub-commands, sorted."""
-        return sorted({*super().list_commands(ctx), *COMMANDS})
+        return sorted({*super().list_commands(ctx), *self._places})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one sub-command; None when there is none of that name."""
-        if cmd_name not in COMMANDS:
+        place = self._places.get(cmd_name)
+        if place is None:
             return super().get_command(ctx, cmd_name)
-        module, _, function = COMMANDS[cmd_name].partition(":")
+        module, _, function = place.partition(":")
         command = getattr(import_module(module), function)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name]} is no click command")
+            raise TypeError(f"{place} is no click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the sub-commands without importing one: the help is there at once."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, self._summaries[name]) for name in self.list_commands(ctx)])
+
+
+class _Main(LazyGroup):
+    """The command itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the sub-command; an error of ours is one sentence, never a traceback."""
@@ -97,7 +115,7 @@ class LazyGroup(click.Group):
             raise Failure(str(error)) from error
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=_Main, places=COMMANDS, summaries=SUMMARIES)
 @click.version_option(__version__, prog_name="acns-chaos")
 def main() -> None:
     """Break a network policy on purpose, and prove that someone notices and all comes back."""

@@ -19,6 +19,7 @@ __all__ = [
     "Place",
     "Ran",
     "connected_by",
+    "is_ready",
     "lacks_tool",
     "place_in",
     "pods_of",
@@ -83,7 +84,7 @@ def pods_of(api: Api, namespace: str, workload: str) -> list[dict[str, Any]]:
             f"which has {names}.",
             404,
         )
-    return sorted(found, key=lambda pod: (not _is_ready(pod), str(pod["metadata"]["name"])))
+    return sorted(found, key=lambda pod: (not is_ready(pod), str(pod["metadata"]["name"])))
 
 
 def stays(pod: Mapping[str, Any]) -> bool:
@@ -96,7 +97,8 @@ def stays(pod: Mapping[str, Any]) -> bool:
     return not deleted and (pod.get("status") or {}).get("phase") == "Running"
 
 
-def _is_ready(pod: Mapping[str, Any]) -> bool:
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether a raw pod is Ready: Services send it traffic, unless it is being deleted."""
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 

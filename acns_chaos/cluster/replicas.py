@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.pods import workload_of
+from acns_chaos.cluster.pods import is_ready, workload_of
 from acns_chaos.cluster.policies import POD, PolicyRef
 from acns_chaos.cluster.prober import is_prober
 from acns_chaos.errors import NotFound
 
-__all__ = ["delete_pod", "is_ready", "ref_of", "replicas_of", "why_kept", "why_not_ready"]
+__all__ = ["delete_pod", "ref_of", "replicas_of", "why_kept", "why_not_ready"]
 
 # Controllers that make another pod whenever one is deleted.
 _MAKES_ANEW = ("ReplicaSet", "StatefulSet", "DaemonSet")
@@ -78,12 +78,6 @@ def delete_pod(api: Api, pod: Raw) -> None:
         api.delete(ref_of(pod).path, {**body, "preconditions": {"uid": metadata["uid"]}})
     except NotFound:
         return
-
-
-def is_ready(pod: Raw) -> bool:
-    """Whether Services send a raw pod traffic."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def why_not_ready(pods: Iterable[Raw]) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
-from acns_chaos.cluster.pods import Place, pods_of, services_in
+from acns_chaos.cluster.pods import Place, pods_of, services_in, stays
 from acns_chaos.cluster.policies import POD, Policies, PolicyRef
 from acns_chaos.cluster.prober import (
     CONTAINER,
@@ -110,7 +110,7 @@ def _made(run: RunContext, namespace: str, workload: str) -> Debt:
 def _stranger(run: RunContext, namespace: str) -> dict[str, Any]:
     """A pod that nobody's selector means, on a node where the namespace has pods."""
     pods: list[dict[str, Any]] = run.api.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
-    nodes = [pod["spec"] for pod in pods if pod.get("status", {}).get("phase") == "Running"]
+    nodes = [pod["spec"] for pod in pods if stays(pod)]
     if not nodes:
         raise ApiError(f"namespace {namespace} has no running pod, so there is nobody to ask")
     spec = {key: nodes[0][key] for key in ("nodeName", "tolerations") if key in nodes[0]}

@@ -10,9 +10,9 @@ import logging
 from typing import Any
 
 from acns_chaos.cluster.permissions import RESTARTED
+from acns_chaos.cluster.pods import is_ready
 from acns_chaos.cluster.replicas import (
     delete_pod,
-    is_ready,
     ref_of,
     replicas_of,
     why_kept,

@@ -13,10 +13,9 @@ from typing import Any
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Leases, lease_name
 from acns_chaos.cluster.permissions import JANITOR_LEASE
-from acns_chaos.cluster.pods import workload_of
+from acns_chaos.cluster.pods import is_ready, workload_of
 from acns_chaos.cluster.policies import Policies, PolicyRef, content, policy_ref
 from acns_chaos.cluster.prober import is_prober
-from acns_chaos.cluster.replicas import is_ready
 from acns_chaos.cluster.stop import CENTRAL
 from acns_chaos.errors import Conflict, NotFound
 from acns_chaos.faults.undo import fresh

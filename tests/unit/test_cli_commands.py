@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from acns_chaos import __version__
-from acns_chaos.cli import COMMANDS, SUMMARIES, main
+from acns_chaos.cli import COMMANDS, SUMMARIES, gameday, main
 from tests.unit.evidence_journals import CLOSED, held, roles, signed, unmet
 
 HEAVY = ("kubernetes", "chaosk8s", "chaoslib", "requests", "prometheus_api_client", "aiohttp")
@@ -179,6 +179,15 @@ class TestGroup:
         assert list(SUMMARIES) == list(COMMANDS)
         assert [
             name for name, words in SUMMARIES.items() if f"  {name:13}{words}" not in listed
+        ] == []
+
+    def test_help_of_game_days_is_a_line_for_each_command(self):
+        """Likewise."""
+        listed = run("gameday", "--help").stdout.splitlines()
+
+        assert list(gameday.SUMMARIES) == list(gameday.COMMANDS)
+        assert [
+            name for name, words in gameday.SUMMARIES.items() if f"  {name:9}{words}" not in listed
         ] == []
 
     def test_unknown_command(self):

@@ -1,10 +1,10 @@
 """`acns-chaos gameday`: which policy mistakes would nobody notice? One module a command."""
 
-from importlib import import_module
-
 import click
 
-__all__ = ["COMMANDS", "gameday"]
+from acns_chaos.cli import LazyGroup
+
+__all__ = ["COMMANDS", "SUMMARIES", "gameday"]
 
 # Name -> "module:function", imported when it is called.
 COMMANDS: dict[str, str] = {
@@ -12,32 +12,27 @@ COMMANDS: dict[str, str] = {
     "merge": "acns_chaos.cli.gameday.merge:merge",
     "plan": "acns_chaos.cli.gameday.plan:plan",
     "render": "acns_chaos.cli.gameday.render:render",
-    "run": "acns_chaos.cli.gameday.run:run",
     "report": "acns_chaos.cli.gameday.report:report",
+    "run": "acns_chaos.cli.gameday.run:run",
     "score": "acns_chaos.cli.gameday.score:score",
     "shard": "acns_chaos.cli.gameday.shard:shard",
 }
 
 
-class _Commands(click.Group):
-    """The commands of a game day, each imported when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return their names, sorted."""
-        return sorted({*super().list_commands(ctx), *COMMANDS})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one; None when there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module, _, function = COMMANDS[cmd_name].partition(":")
-        command = getattr(import_module(module), function)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name]} is no click command")
-        return command
+# Name -> what the help lists it with, on one line.
+SUMMARIES: dict[str, str] = {
+    "history": "Show how scores went, and what is noticed no more.",
+    "merge": "Unite the results of shards, each mutant exactly once.",
+    "plan": "Show what would run, its effect, and how long it takes.",
+    "render": "Write the manifests of a game day of many clusters.",
+    "report": "Write the report of one game day.",
+    "run": "Run a PLAN: each mutant injected, judged and restored.",
+    "score": "Score the results of one game day again.",
+    "shard": "Run one shard of a fleet, in a pod.",
+}
 
 
-@click.group(cls=_Commands)
+@click.group(cls=LazyGroup, places=COMMANDS, summaries=SUMMARIES)
 def gameday() -> None:
     """Make one policy mistake after another, and see which of your detectors notice.
 

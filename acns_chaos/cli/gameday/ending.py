@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from acns_chaos.gameday.scoring import Day as Scored
     from acns_chaos.gameday.stage import Stage
 
-__all__ = ["Ended", "ended", "tell", "verified"]
+__all__ = ["Ended", "ended", "remembered", "tell", "verified"]
 
 
 @dataclass(slots=True)
@@ -64,20 +64,33 @@ def ended(day: "Day", past: str, suggestions: Path | None) -> Ended:
                 click.echo(f"Wrote {count} suggestions to {suggestions}.", err=True)
         if past:
             with end.each():
-                end.lost = _remembered(day, past, done)
+                end.lost = remembered(Path(past), done)
                 end.past = past
         with end.each():
             _report(day, end.past)
     return end
 
 
-def _remembered(day: "Day", past: str, done: "Scored") -> list[str]:
-    """Add a day to the history; returns what is noticed no more."""
+def remembered(path: Path, done: "Scored") -> list[str]:
+    """Add a scored day to a history.
+
+    Args:
+        path: the history's file.
+        done: the day, of one run or of many shards.
+
+    Returns:
+        What is noticed no more, one sentence each.
+
+    Raises:
+        GameDayError: the history cannot be used.
+    """
     from acns_chaos.gameday.history import History
 
-    store, expected = History(Path(past)), done.merged.expected
-    store.add(done.merged.results, expected.plan, expected.judges)
-    return [str(one) for one in store.regressions(day=day.id, plan=expected.plan)]
+    store, results, expected = History(path), done.merged.results, done.merged.expected
+    store.add(results, expected.plan, expected.judges)
+    days = sorted({one.day for one in results})
+    lost = [one for day in days for one in store.regressions(day=day, plan=expected.plan)]
+    return [str(one) for one in lost]
 
 
 def _report(day: "Day", past: str) -> None:

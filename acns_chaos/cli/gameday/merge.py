@@ -110,18 +110,14 @@ def _remembered(named: str, day: "Day") -> tuple[list[str], str]:
     """Add a day to the history, where one is named.
 
     Returns:
-        Its regressions, one sentence each; and why it could not be added, "" when it was.
+        What is noticed no more; and why it could not be added, "" when it was.
     """
-    from acns_chaos.gameday.history import VARIABLE, History, history_path
+    from acns_chaos.cli.gameday.ending import remembered
+    from acns_chaos.gameday.history import VARIABLE, history_path
 
     if not named and not os.environ.get(VARIABLE):
         return [], ""
-    results, expected = day.merged.results, day.merged.expected
     try:
-        history = History(history_path(named))
-        history.add(results, expected.plan, expected.judges)
-        days = sorted({one.day for one in results})
-        lost = [one for each in days for one in history.regressions(day=each, plan=expected.plan)]
+        return remembered(history_path(named), day), ""
     except GameDayError as error:
         return [], str(error)
-    return [str(one) for one in lost], ""

@@ -53,13 +53,14 @@ def report(
     from acns_chaos.cli.report.write import SUFFIXES, put, writable
     from acns_chaos.gameday.history import history_path
     from acns_chaos.gameday.report.reading import read
-    from acns_chaos.gameday.report.writing import document, uncollected
+    from acns_chaos.gameday.report.writing import document
+    from acns_chaos.report.uncollected import uncollected
 
     # Before the work, so that a mistyped path costs nothing.
     read_too = [str(place / name) for place in places for name in ("results.jsonl", "plan.json")]
     target = writable(Path(output), [*map(str, places), *read_too]) if output is not None else None
     chosen = form or SUFFIXES.get(Path(output or "").suffix.lower(), "md")
-    with uncollected():
+    with uncollected(ends=True):
         told = read(places, day, scrape, _existing(history, history_path(history)))
         written = document(chosen, told)
     if target is None:

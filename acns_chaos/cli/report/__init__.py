@@ -3,25 +3,24 @@
 Here is the group, whose first word may be a journal: then it writes. Each command is a module.
 """
 
-from importlib import import_module
-
 import click
 
+from acns_chaos.cli import LazyGroup
 from acns_chaos.cli.report.write import write
 
 __all__ = ["report"]
 
 COMMANDS = {
-    "verify": "acns_chaos.cli.report.verify:verify",
     "redact": "acns_chaos.cli.report.redact:redact",
+    "verify": "acns_chaos.cli.report.verify:verify",
 }
 SUMMARIES = {
-    "verify": "Say whether journals are as their runs wrote them.",
     "redact": "Write a journal whose names and addresses are pseudonyms.",
+    "verify": "Say whether journals are as their runs wrote them.",
 }
 
 
-class ReportGroup(click.Group):
+class ReportGroup(LazyGroup):
     """A group that writes a report unless its first word is one of its commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -30,23 +29,9 @@ class ReportGroup(click.Group):
             args = ["write", *args]
         return super().parse_args(ctx, args)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
-        """Return the names of the commands beside the writer."""
-        return list(COMMANDS)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's
-        cmd_name: str,
-    ) -> click.Command | None:
-        """Return the writer, or import another command."""
-        if cmd_name not in COMMANDS:
-            return write
-        module, _, function = COMMANDS[cmd_name].partition(":")
-        command = getattr(import_module(module), function)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name]} is no click command")
-        return command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; whatever else is said is for the writer."""
+        return super().get_command(ctx, cmd_name) or write
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show how to write a report, then how to do the other things."""
@@ -58,14 +43,13 @@ class ReportGroup(click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the writer's options and the other commands."""
         write.format_options(ctx, formatter)
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
+        self.format_commands(ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say what the exit codes mean."""
         write.format_epilog(ctx, formatter)
 
 
-@click.group(cls=ReportGroup, help=write.help)
+@click.group(cls=ReportGroup, places=COMMANDS, summaries=SUMMARIES, help=write.help)
 def report() -> None:
     """Write a report, or do what a command of the group does."""

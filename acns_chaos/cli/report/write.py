@@ -1,11 +1,9 @@
 """`acns-chaos report JOURNAL...`: a page for reviewers, Markdown, JSON, or JUnit XML for CI."""
 
-import gc
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ import click
 
 from acns_chaos.cli import Failure, show
 from acns_chaos.errors import JournalError
+from acns_chaos.report.uncollected import uncollected
 
 if TYPE_CHECKING:
     from acns_chaos.report.model import Story
@@ -74,7 +73,7 @@ def write(
     # Before the work, so that a mistyped path costs nothing.
     target = writable(Path(output), journals) if output is not None else None
     chosen = form or SUFFIXES.get(Path(output or "").suffix.lower(), "md")
-    with _uncollected():
+    with uncollected(ends=True):
         found = _found(journals, cluster, redact)
         document = _document(chosen, found.stories(), found.problems)
     if target is None:
@@ -84,20 +83,6 @@ def write(
         for problem in found.problems:
             click.echo(f"Note: {problem}", err=True)
     context.exit(found.code)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage meanwhile: no journal is dropped, and looking is a fifth of it all."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            # What is there now stays until the end: it need not be looked at then, either.
-            gc.freeze()
-            gc.enable()
 
 
 def _found(journals: Sequence[str], cluster: str | None, redact: bool) -> "Read":

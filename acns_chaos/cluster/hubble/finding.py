@@ -5,6 +5,7 @@ from typing import Any
 
 from acns_chaos.cluster.hubble.errors import HubbleError
 from acns_chaos.cluster.kube import Api
+from acns_chaos.cluster.pods import is_ready, stays
 from acns_chaos.errors import ApiError, Forbidden
 
 __all__ = ["NAMESPACE", "SERVICE", "Place", "find_relay"]
@@ -42,7 +43,8 @@ def find_relay(api: Api) -> Place:
             "tls-off",
         )
     pods = _pods(api, spec.get("selector") or {})
-    ready = sorted((one for one in pods if _is_ready(one)), key=lambda one: one["metadata"]["name"])
+    good = [one for one in pods if stays(one) and is_ready(one)]
+    ready = sorted(good, key=lambda one: str(one["metadata"]["name"]))
     if not ready:
         states = ", ".join(sorted({str(_phase(one)) for one in pods})) or "none at all"
         raise HubbleError(
@@ -87,13 +89,6 @@ def _listed(api: Api, what: str, query: dict[str, str]) -> list[dict[str, Any]]:
         raise HubbleError(
             f"The {what} of {NAMESPACE} cannot be listed: {error}", "unreachable", error.status
         ) from error
-
-
-def _is_ready(pod: dict[str, Any]) -> bool:
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def _phase(pod: dict[str, Any]) -> str:

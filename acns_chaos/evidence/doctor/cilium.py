@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from acns_chaos.cluster.pods import is_ready
 from acns_chaos.errors import Forbidden, NotFound
 from acns_chaos.evidence.doctor.drop_metric import listed, mended, unnamed_sides
 from acns_chaos.evidence.doctor.finding import MISSING, OK, WARN, Check, Context, Finding
@@ -47,7 +48,7 @@ def agents(context: Context) -> Iterator[Finding]:
         mend = "az aks update -g GROUP -n CLUSTER --network-dataplane cilium (or `cilium install`)"
         yield Finding(MISSING, "Cilium", text, mend)
         return
-    ready = {_node(one) for one in pods if _is_ready(one)}
+    ready = {_node(one) for one in pods if is_ready(one)}
     nodes = {str(one["metadata"]["name"]) for one in _nodes(context)}
     without = sorted((nodes or {_node(one) for one in pods}) - ready)
     if not without:
@@ -233,11 +234,6 @@ def _labels(one: Mapping[str, object]) -> Mapping[str, object]:
 
 def _node(pod: Mapping[str, object]) -> str:
     return str(mapping(pod.get("spec")).get("nodeName") or "?")
-
-
-def _is_ready(pod: Mapping[str, object]) -> bool:
-    conditions = mappings(mapping(pod.get("status")).get("conditions"))
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def _some(names: list[str]) -> str:

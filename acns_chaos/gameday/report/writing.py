@@ -1,16 +1,15 @@
 """A game day's report in each of its forms, and as the files that a day ends with."""
 
-import gc
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from acns_chaos.errors import GameDayError
 from acns_chaos.gameday.report.reading import Told, read
 from acns_chaos.gameday.scoring import write_whole
+from acns_chaos.report.uncollected import uncollected
 
-__all__ = ["FILES", "document", "uncollected", "write_report"]
+__all__ = ["FILES", "document", "write_report"]
 
 FILES = {"html": "report.html", "md": "report.md", "junit": "junit.xml", "json": "score.json"}
 """Each form, to the file in a day's folder."""
@@ -65,15 +64,3 @@ def write_report(
         told = read([folder], scrape=scrape, history=history)
         for form in formats:
             write_whole(folder / FILES.get(form, form), document(form, told))
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Look for no garbage meanwhile: hardly any is made, and looking is a fifth of it all."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
