@@ -127,6 +127,7 @@ def test_hostile_text_everywhere(tmp_path, text):
     check(tmp_path, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amount", [None, *hostile.NUMBERS], ids=hostile.short)
 @pytest.mark.parametrize("instant", [None, *loop(hostile.MOMENTS, keep=2)])
 def test_odd_moments_and_numbers(tmp_path, instant, amount):

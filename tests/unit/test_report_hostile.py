@@ -250,6 +250,7 @@ def test_hostile_text_everywhere(text):
         check([story(spoilt[0])], text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amount", [None, *hostile.NUMBERS], ids=hostile.short)
 @pytest.mark.parametrize("instant", [None, *loop(hostile.MOMENTS, keep=2)])
 def test_odd_moments_and_numbers(instant, amount):
