@@ -185,8 +185,29 @@ class Records:
         listed = self._api.get(self._collection, {"labelSelector": f"{LABEL}=first"})
         return sorted(str(one["metadata"]["name"]) for one in listed.get("items", []))
 
+    def orphans(self) -> dict[str, str]:
+        """List parts without a first: of a record that was never named, or is half removed.
+
+        Returns:
+            Name to the record's deadline, ISO 8601.
+
+        Raises:
+            ApiError: they cannot be listed.
+        """
+        # Parts before firsts, as they are written: one whose first is not listed had none.
+        listed = self._api.get(self._collection, {"labelSelector": f"{LABEL}=part"})
+        parts = [one["metadata"] for one in listed.get("items", [])]
+        firsts = set(self.names()) if parts else set()
+        return {
+            str(one["name"]): str((one.get("annotations") or {}).get("acns-chaos/deadline", ""))
+            for one in parts
+            if str(one["name"]).rpartition("-")[0] not in firsts
+        }
+
     def remove(self, name: str) -> None:
         """Remove a record and its parts, finalizers first; gone already is done.
+
+        The first goes first: what is left when this is cut short are orphans.
 
         Raises:
             ApiError: it cannot be removed.
@@ -194,11 +215,12 @@ class Records:
         first = self._found(name)
         annotations = (first or {}).get("metadata", {}).get("annotations") or {}
         count = str(annotations.get("acns-chaos/parts", "1"))
-        for number in range(int(count) - 1 if count.isdigit() else 0, 0, -1):
-            self._remove_one(f"{name}-{number}")
-        self._remove_one(name)
+        self.remove_one(name)
+        for number in range(1, int(count) if count.isdigit() else 1):
+            self.remove_one(f"{name}-{number}")
 
-    def _remove_one(self, name: str) -> None:
+    def remove_one(self, name: str) -> None:
+        """Remove one ConfigMap, such as an orphan; errors as `remove`."""
         for _ in range(5):
             there = self._found(name)
             if there is None:

@@ -7,20 +7,21 @@ due, and removes what was recorded but never named, which changed nothing. It ru
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from acns_chaos.cluster.kube import Api
 from acns_chaos.cluster.leases import Held, Leases
+from acns_chaos.cluster.moments import moment
 from acns_chaos.cluster.permissions import JANITOR_LEASE
 from acns_chaos.cluster.policies import POD, Policies
 from acns_chaos.cluster.records import Record, Records
 from acns_chaos.errors import AcnsChaosError, ApiError, Drifted, NotFound, RecordGone, TargetRefused
 from acns_chaos.faults.drift import three_way
 from acns_chaos.faults.ledger import DELETE
-from acns_chaos.faults.recovery import Keeper, age, debt_of, recover, trusted
+from acns_chaos.faults.recovery import Keeper, age, debt_of, recover, settled, trusted
 from acns_chaos.faults.undo import MARK
 
 __all__ = ["Paid", "janitor_seen", "report_for_duty", "restore_left", "restore_records"]
@@ -40,8 +41,8 @@ class Paid:
     Attributes:
         name: of the record.
         record: None when it could not be read.
-        state: "restored", "removed" (it changed nothing), "waiting" (not due), "drifted", "broken"
-            (it cannot be believed) or "failed".
+        state: "restored", "removed" (it changed nothing, or somebody else paid it), "waiting" (not
+            due), "drifted", "broken" (it cannot be believed) or "failed".
         sentence: for people.
         difference: of a drifted object: what the fault changed, and what somebody changed since.
     """
@@ -88,17 +89,39 @@ def restore_records(
                 found.append(_unnamed(api, records, held, name, wanted))
         except Drifted as error:
             found.append(_drifted(api, trusted(records, held, name, cluster), error))
+        except (NotFound, RecordGone) as error:
+            found.append(_gone(api, namespace, name, force, error))
         except ApiError as error:
             found.append(Paid(name, None, "failed", f"{name}: {error}"))
-        except RecordGone as error:
-            found.append(_gone(api, namespace, name, force, error))
         except AcnsChaosError as error:
             found.append(Paid(name, None, "broken", str(error)))
-    return found
+    return [*found, *_orphans(api, records)]
 
 
-def _gone(api: Api, namespace: str, name: str, force: bool, error: RecordGone) -> Paid:
-    """A record that nobody can restore from; only a person may say that it is done with."""
+def _orphans(api: Api, records: Records) -> Iterator[Paid]:
+    """Remove parts that belong to no record, unless a run may still be writing the rest."""
+    begun = api.now() - timedelta(seconds=UNNAMED_SECONDS)
+    for name, deadline in records.orphans().items():
+        due = moment(deadline)
+        if due is None or due > begun:
+            continue
+        try:
+            records.remove_one(name)
+        except ApiError as error:
+            yield Paid(name, None, "failed", f"{name}: {error}")
+        else:
+            yield Paid(name, None, "removed", f"{name}, a part of no record, was removed.")
+
+
+def _gone(api: Api, namespace: str, name: str, force: bool, error: NotFound | RecordGone) -> Paid:
+    """A record that is gone: somebody else has paid it, or nobody can restore from it any more.
+
+    Only a person may say of the latter that it is done with.
+    """
+    if settled(api, namespace, name):
+        return Paid(name, None, "removed", f"Record {name} was settled by somebody else meanwhile.")
+    if isinstance(error, NotFound):
+        return Paid(name, None, "failed", f"{name}: {error}")
     if not force:
         return Paid(name, None, "broken", str(error))
     Leases(api, namespace).leave(name)

@@ -25,6 +25,7 @@ __all__ = [
     "debt_of",
     "record_of",
     "recover",
+    "settled",
     "strike_out",
     "sweep",
     "trusted",
@@ -183,11 +184,30 @@ def sweep(api: Api, home: str, run: str, by: str) -> None:
         if not name.startswith(f"acns-chaos-{run}-".lower()):
             continue
         if held is not None and name in held.records:
-            recover(api, trusted(records, held, name, cluster), by)
+            try:
+                record = trusted(records, held, name, cluster)
+            except RecordGone:
+                if settled(api, home, name):
+                    continue
+                raise
+            recover(api, record, by)
         elif held is not None:
             # Never named in the Lease: then nothing was written to the policy. Where no Lease is
             # found nobody can tell, and the record may hold the only original.
             records.remove(name)
+    for name in records.orphans():
+        if name.startswith(f"acns-chaos-{run}-".lower()):
+            records.remove_one(name)
+
+
+def settled(api: Api, home: str, name: str) -> bool:
+    """Whether a record that was named is struck out by now: somebody else has paid its debt.
+
+    Raises:
+        ApiError: the Lease cannot be read.
+    """
+    held = Leases(api, home).read()
+    return held is not None and name not in held.records
 
 
 def uid_of(policy: Mapping[str, Any] | None) -> str:

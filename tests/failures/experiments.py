@@ -51,6 +51,13 @@ def _two_documents() -> list[dict[str, Any]]:
     return [changed, _created("CiliumNetworkPolicy", "no-customers", namespace="pets")]
 
 
+def _large() -> dict[str, Any]:
+    """One whose record does not fit into one ConfigMap."""
+    made = _created("CiliumNetworkPolicy", "no-customers-at-length", namespace="pets")
+    made["spec"]["description"] = "No customers. " * 70_000
+    return made
+
+
 KINDS: dict[str, dict[str, Any]] = {
     "modify": {"policy": POLICY, "operator": "ingress-from-nobody"},
     "delete": {"policy": POLICY, "operator": "object-deleted"},
@@ -67,6 +74,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "limit": ["pets/store-front"],
     },
     "invalid": {"policy": POLICY, "operator": "all-sections-emptied", "ignored": True},
+    "large": {"document": _large(), "create": True},
 }
 """Arguments of `inject_fault`; a `policy_file` is given as what stands in it."""
 

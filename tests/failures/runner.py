@@ -58,13 +58,19 @@ def run_once(api: Any, name: str, change: Change | None = None, seconds: float =
         return False
     if left.records:
         restore_left(api, whose, left)
+    run = begun(api, whose, change)
+    restore_all(run, timeout=0.0)
+    lease.release(whose.holder)
+    return True
+
+
+def begun(api: Any, whose: Keeper, change: Change | None = None) -> RunContext:
+    """Break the policy, with the Lease held already; the run's debt is open then."""
     target = Target("cluster", "test", api.server, CLUSTER_UID, "pets", "1.19.4", "v1.33.5")
     run = RunContext(whose.run, target, api, {}, {}, owner=whose.owner)
     run.ledger = ClusterLedger(api, whose, NoWatch())  # type: ignore[arg-type]
     inject(run, change or by_operator("ingress-from-nobody", REF), Limits(), 0.0)
-    restore_all(run, timeout=0.0)
-    lease.release(whose.holder)
-    return True
+    return run
 
 
 def janitor_round(api: Any, everything: bool = False) -> list[str]:

@@ -1,20 +1,26 @@
 """Whoever dies, and whoever else is at work at the same time: one winner, and nothing is lost."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acns_chaos.cluster import records
 from acns_chaos.cluster.leases import Leases
+from acns_chaos.cluster.records import Record
 from acns_chaos.errors import LeaseHeld
 from acns_chaos.faults import undo
 from acns_chaos.faults.change import by_operator
+from acns_chaos.faults.clusterledger import ClusterLedger
 from acns_chaos.faults.janitor import Paid, restore_records
-from acns_chaos.faults.recovery import sweep
+from acns_chaos.faults.recovery import record_of, recover, sweep
+from acns_chaos.faults.restore import restore_all
+from acns_chaos.faults.runcontext import RunContext
 from tests.failures.cluster import POLICY, Actor, Cluster, Play, everybody_at_once
-from tests.failures.runner import REF, janitor_round, keeper, run_once
+from tests.failures.runner import LEASE_SECONDS, REF, begun, janitor_round, keeper, run_once
 from tests.tiers import examples
 
 CHANGES = ["ingress-from-nobody", "object-deleted", "namespace-forgotten"]
@@ -24,6 +30,14 @@ CHANGES = ["ingress-from-nobody", "object-deleted", "namespace-forgotten"]
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """An object whose creation was never answered is looked for once."""
     monkeypatch.setattr(undo, "LATE", 0.0)
+    monkeypatch.setattr(undo, "FENCING_LOOK", 0.0)
+
+
+@pytest.fixture(params=["one ConfigMap", "several"])
+def spread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of one ConfigMap, or of several, as of large policies."""
+    if request.param == "several":
+        monkeypatch.setattr(records, "LARGEST", 500)
 
 
 def requests_of_a_run(operator: str) -> int:
@@ -47,6 +61,7 @@ def elsewhere(cluster: Cluster) -> list[str]:
     return [path for path in cluster.objects if "policies/" in path and path != POLICY]
 
 
+@pytest.mark.usefixtures("spread")
 @pytest.mark.parametrize("operator", CHANGES)
 @pytest.mark.parametrize("after", [False, True])
 def test_wherever_the_runner_dies_the_janitor_puts_everything_back(
@@ -146,6 +161,72 @@ def test_a_janitor_races_a_runner(seed: int, operator: str, ticks: int) -> None:
     assert cluster.is_original(), runner.error
     assert cluster.left() == []
     assert elsewhere(cluster) == []
+
+
+NETS = ["runner", "watchdog", "janitor"]
+
+
+@examples(150, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32),
+    operator=st.sampled_from(CHANGES),
+    nets=st.sets(st.sampled_from(NETS), min_size=2),
+    several=st.booleans(),
+)
+def test_nets_that_restore_at_once_raise_no_alarm(
+    seed: int, operator: str, nets: set[str], several: bool
+) -> None:
+    """Runner, watchdog and janitor, request by request in any order: each finds all as before."""
+    cluster = Cluster()
+    with pytest.MonkeyPatch.context() as patch:
+        if several:
+            patch.setattr(records, "LARGEST", 500)
+        runs = _broken(cluster, operator)
+        kept = [
+            record_of(debt, keeper("one"), "2026-01-05T12:00:03Z") for debt in runs[0].ledger.all()
+        ]
+        told: list[Paid] = []
+        with everybody_at_once(cluster, seed) as play:
+            actors = [play.add(Actor(one), _net(one, runs[0], kept, told)) for one in sorted(nets)]
+    assert {actor.name: actor.error for actor in actors if actor.error} == {}
+    assert [one for one in told if one.state not in ("restored", "removed")] == []
+    assert cluster.is_original()
+    assert cluster.left() == []
+    assert elsewhere(cluster) == []
+
+
+def _broken(cluster: Cluster, operator: str) -> list[RunContext]:
+    """The run of a runner that has broken the policy; its deadline has passed."""
+    runs: list[RunContext] = []
+
+    def work(api: Any) -> None:
+        Leases(api, "pets").acquire(keeper("one").holder, LEASE_SECONDS)
+        runs.append(begun(api, keeper("one"), by_operator(operator, REF)))
+
+    play = Play(cluster)
+    actor = play.add(Actor("runner"), work)
+    play.run()
+    assert actor.error is None
+    cluster.moment += timedelta(seconds=300)
+    return runs
+
+
+def _net(name: str, run: RunContext, kept: list[Record], told: list[Paid]) -> Callable[[Any], None]:
+    """What one of the nets does, with what it knows."""
+
+    def runner(api: Any) -> None:
+        run.api = api
+        cast("ClusterLedger", run.ledger)._api = api
+        restore_all(run, timeout=0.0)
+
+    def watchdog(api: Any) -> None:
+        for one in reversed(kept):
+            recover(api, one, "watchdog")
+
+    def janitor(api: Any) -> None:
+        told.extend(restore_records(api, "pets", lambda _: True, "janitor"))
+
+    return {"runner": runner, "watchdog": watchdog, "janitor": janitor}[name]
 
 
 def test_a_lease_that_lapsed_is_taken_over_and_what_it_left_is_restored_first() -> None:

@@ -78,9 +78,10 @@ def test_what_is_left_in_the_temporary_folder_is_seen(tmp_path: Path) -> None:
 
 
 def test_there_is_an_experiment_for_each_kind_of_fault() -> None:
-    """Modify, delete, create, several objects, cluster-wide and invalid; probers and restarts."""
+    """Modify, delete, create, several objects, cluster-wide, invalid, large; and more."""
     assert set(KINDS) == {
-        *("modify", "delete", "create", "moved", "two-documents", "clusterwide", "invalid")
+        *("modify", "delete", "create", "moved", "two-documents", "clusterwide", "invalid"),
+        "large",
     }
     assert set(MORE) == {"prober", "flapping", "restart"}
     for kind in MORE:

@@ -1,9 +1,7 @@
 """Putting one object back, whatever was there, whatever the fault did, whoever was faster."""
 
 import json
-import threading
 from copy import deepcopy
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -33,7 +31,6 @@ MARKS = st.none() | st.dictionaries(TEXT, TEXT, max_size=3)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """An object whose creation was never answered is looked for once."""
     monkeypatch.setattr(undo, "LATE", 0.0)
-    monkeypatch.setattr(undo, "FENCING_LOOK", 0.0)
 
 
 def faulty() -> dict[str, Any]:
@@ -226,80 +223,6 @@ def test_an_api_error_is_the_callers() -> None:
     api.refuse[("GET", STOREFRONT)] = ApiError("no answer", 0)
     with pytest.raises(ApiError, match="no answer"):
         paid(api, debt())
-
-
-class InTurn:
-    """A server whose requests wait for their turn: it may be read and written in any order."""
-
-    def __init__(self, api: FakeApi, name: int, asks: SimpleQueue[int], go: SimpleQueue[None]):
-        self._api, self._name, self._asks, self._go = api, name, asks, go
-
-    def __getattr__(self, what: str) -> Any:
-        found = getattr(self._api, what)
-        if what not in ("get", "put", "post", "delete"):
-            return found
-
-        def asked(*given: Any, **more: Any) -> Any:
-            self._asks.put(self._name)
-            self._go.get(timeout=30)
-            return found(*given, **more)
-
-        return asked
-
-
-def at_once(api: FakeApi, debts: list[Debt], order: list[int]) -> list[PutBack | Exception]:
-    """Pay each debt in a thread of its own, one request at a time, in this order; then in turn."""
-    asks: SimpleQueue[int] = SimpleQueue()
-    turns: list[SimpleQueue[None]] = [SimpleQueue() for _ in debts]
-    done: dict[int, PutBack | Exception] = {}
-
-    def pay(name: int) -> None:
-        try:
-            done[name] = paid(InTurn(api, name, asks, turns[name]), debts[name])  # type: ignore[arg-type]
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test says so
-            done[name] = error
-        asks.put(~name)
-
-    threads = [threading.Thread(target=pay, args=(name,), daemon=True) for name in range(2)]
-    for thread in threads:
-        thread.start()
-    waiting: set[int] = set()
-    running = {0, 1}
-    wanted = iter([*order, *([0, 1] * 500)])
-    while running:
-        while waiting != running:
-            told = asks.get(timeout=30)
-            waiting.add(told) if told >= 0 else running.discard(~told)
-        if running:
-            turn = next(one for one in wanted if one in running)
-            waiting.discard(turn)
-            turns[turn].put(None)
-    return [done[name] for name in range(2)]
-
-
-@examples(120, derandomize=True)
-@given(
-    order=st.lists(st.integers(0, 1), max_size=24),
-    change=st.sampled_from([MODIFY, DELETE, CREATE]),
-    accepted=st.tuples(*[st.sampled_from(["", "then"])] * 2),
-)
-def test_two_that_restore_at_once_both_see_it_back(
-    order: list[int], change: str, accepted: tuple[str, str]
-) -> None:
-    """The runner and the watchdog, which never heard of the answer, in whatever order."""
-    api = FakeApi()
-    if change == DELETE:
-        del api.objects[STOREFRONT]
-    else:
-        api.objects[STOREFRONT] = faulty()
-    found = at_once(api, [debt(change, accepted=one) for one in accepted], order)
-    assert [one for one in found if not isinstance(one, PutBack)] == []
-    if change == CREATE:
-        assert STOREFRONT not in api.objects
-        return
-    stored = api.objects[STOREFRONT]
-    assert stored["spec"] == storefront_policy()["spec"]
-    assert stored["metadata"]["annotations"] == storefront_policy()["metadata"]["annotations"]
 
 
 def test_a_fence_that_nobody_ended_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
