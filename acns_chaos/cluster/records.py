@@ -213,11 +213,17 @@ class Records:
             ApiError: it cannot be removed.
         """
         first = self._found(name)
-        annotations = (first or {}).get("metadata", {}).get("annotations") or {}
-        count = str(annotations.get("acns-chaos/parts", "1"))
         self.remove_one(name)
-        for number in range(1, int(count) if count.isdigit() else 1):
-            self.remove_one(f"{name}-{number}")
+        for part in self._parts_of(name, first):
+            self.remove_one(part)
+
+    def _parts_of(self, name: str, first: Mapping[str, Any] | None) -> list[str]:
+        if first is None:
+            # It was never written, or somebody who was cut short has removed it.
+            return [part for part in self.orphans() if part.rpartition("-")[0] == name]
+        annotations = first["metadata"].get("annotations") or {}
+        count = str(annotations.get("acns-chaos/parts", "1"))
+        return [f"{name}-{number}" for number in range(1, int(count) if count.isdigit() else 1)]
 
     def remove_one(self, name: str) -> None:
         """Remove one ConfigMap, such as an orphan; errors as `remove`."""

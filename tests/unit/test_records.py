@@ -1,6 +1,7 @@
 """Records in ConfigMaps: whatever the original is, it comes back byte for byte."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,27 @@ def test_removing_takes_all_parts_and_is_idempotent() -> None:
             records.read(one.name)
 
     assert not [path for path in in_cluster(work).objects if "/configmaps/" in path]
+
+
+@pytest.mark.parametrize("cut", ["write", "remove"])
+def test_removing_what_was_cut_short_takes_the_rest(cut: str) -> None:
+    """Parts whose first was refused, or is gone already; those of another record stay."""
+    one = record({"metadata": {}, "spec": "x" * 2_000_000})
+    other = replace(one, id="f12")
+
+    def work(records: Records) -> None:
+        records.write(other)
+        records.write(one)
+        records.remove_one(one.name)
+        if cut == "remove":
+            records.remove_one(f"{one.name}-1")
+        assert set(records.orphans().values()) == {one.deadline}
+        records.remove(one.name)
+        assert records.orphans() == {}
+        assert records.read(other.name)[0] == other
+
+    left = [path for path in in_cluster(work).objects if "/configmaps/" in path]
+    assert {path.rpartition("/")[2].partition("-f")[2][:2] for path in left} == {"12"}
 
 
 def test_a_deletion_by_somebody_else_does_not_lose_it() -> None:
