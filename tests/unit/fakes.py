@@ -96,6 +96,15 @@ class FakeApi:
             return {
                 "items": [deepcopy(one) for one in every if one["metadata"]["namespace"] == "pets"]
             }
+        if path.endswith("/configmaps"):
+            label, _, value = (query or {}).get("labelSelector", "").partition("=")
+            there = [one for key, one in self.objects.items() if key.startswith(f"{path}/")]
+            items = [
+                one
+                for one in there
+                if not label or (one["metadata"].get("labels") or {}).get(label) == value
+            ]
+            return {"items": deepcopy(items)}
         if path.endswith("policies"):
             items = [one for key, one in self.objects.items() if key.startswith(path)]
             if path == "/apis/cilium.io/v2/ciliumnetworkpolicies":

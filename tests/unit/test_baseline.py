@@ -27,6 +27,7 @@ from acns_chaos.errors import (
     DocumentError,
     FaultRefused,
     FaultUncertain,
+    Forbidden,
     LeaseHeld,
     TargetRefused,
 )
@@ -78,7 +79,6 @@ def native(**spec: Any) -> dict[str, Any]:
 def api() -> FakeApi:
     """A server on which nothing of ours stands."""
     found = FakeApi()
-    found.lists[CONFIG_MAPS] = []
     found.objects["/version"] = {"gitVersion": "v1.33.5+acns-chaos-lab"}
     return found
 
@@ -200,7 +200,7 @@ class TestCapture:
         self, run: Any, api: FakeApi
     ) -> None:
         """Code 3, not a capture."""
-        del api.lists[CONFIG_MAPS]
+        api.refuse[("GET", CONFIG_MAPS)] = Forbidden("configmaps is forbidden", 403)
         done = run("capture")
         assert (done.exit_code, done.stdout) == (3, "")
 
