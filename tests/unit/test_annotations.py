@@ -312,7 +312,7 @@ def test_the_end_waits_no_longer_than_it_may(kept: Kept) -> None:
 
     told = annotator.finish()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 0.5
     assert told["written"] == 0
     assert [one["what"] for one in told["failed"]] == ["start", "end"]
     assert told["failed"][0]["why"] == "no answer within 0.1 s of the run's end"
@@ -368,7 +368,7 @@ def test_the_end_does_not_wait_for_a_grafana_that_asks_for_more_time(kept: Kept)
 
     told = annotator.finish()
 
-    assert time.monotonic() - began < 0.95
+    assert time.monotonic() - began < 0.5
     assert told["failed"] == [{"what": "start", "why": "busy"}]
 
 
